@@ -1,0 +1,63 @@
+"""One relay: what its zones ask, how often it may switch, and what to do when it doesn't.
+
+Rule: nothing here makes heat. A zone's wish may be delayed here, and it is lost where the relay cannot be trusted.
+"""
+
+import math
+from collections.abc import Iterable
+
+from stoker.core.messages import Reason
+from stoker.core.settings import Heater as Settings
+from stoker.core.zone import Decision
+
+RETRY_FIRST, RETRY_MOST = 1.0, 600.0  # seconds between attempts to drive off a relay that failed
+
+
+class Heater:
+    """What the driver last confirmed, and since when. A heater starts off, and as if just switched off."""
+
+    def __init__(self, settings: Settings, now: float) -> None:
+        self.settings = settings
+        self.on: bool = False
+        self.since = now
+        self.failure = ""  # why the driver could not switch; empty while it can
+        self.retry_at = math.inf
+        self._pause = RETRY_FIRST
+        self.decision = Decision(False, Reason.NO_TEMPERATURE_YET, "just started")
+
+    def decide(self, wishes: Iterable[Decision], now: float) -> Decision:
+        """From what the zones ask to what the relay shall do now."""
+        asked = list(wishes)
+        wish = next((wish for wish in asked if wish.on), asked[0])
+        decision = self._settle(wish, now)
+        until = min(decision.until, *(wish.until for wish in asked))
+        self.decision = decision._replace(until=until)
+        return self.decision
+
+    def _settle(self, wish: Decision, now: float) -> Decision:
+        if self.failure:
+            return Decision(False, Reason.SWITCH_FAILED, self.failure, fault=True, until=self.retry_at)
+        free_at = self.since + (self.settings.min_on if self.on else self.settings.min_off)
+        if wish.on is self.on or wish.fault or now >= free_at:
+            return wish
+        state = "on" if self.on else "off"
+        text = f"stays {state} for another {free_at - now:.0f} s, then {wish.reason}"
+        return Decision(self.on, Reason.SHORT_CYCLE, text, until=free_at)
+
+    def must_switch(self, now: float) -> bool:
+        """The driver has work to do: the decision differs from what it confirmed, or an attempt is due again."""
+        return now >= self.retry_at if self.failure else self.decision.on is not self.on
+
+    def switched(self, on: bool, now: float) -> None:
+        """The driver did it."""
+        if on is not self.on or self.failure:
+            self.since = now
+        if on:
+            self._pause = RETRY_FIRST
+        self.on, self.failure, self.retry_at = on, "", math.inf
+
+    def failed(self, text: str, now: float) -> None:
+        """The driver could not. Off is tried again, at growing intervals until it once went on as it should."""
+        self.failure = text
+        self.retry_at = now + self._pause
+        self._pause = min(self._pause * 2, RETRY_MOST)

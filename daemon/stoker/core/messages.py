@@ -1,0 +1,191 @@
+"""The whole vocabulary: what can happen (inputs), what is to be done (effects), and why (reasons).
+
+All are frozen values. Times are seconds: `mono` counts up for ever and through suspend, `wall` is Unix time.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+from msgspec import Struct
+
+
+class Now(Struct, frozen=True):
+    """The time at which something is handled: `mono` for every span, `wall` for stamps alone."""
+
+    mono: float
+    wall: float
+
+
+class Reason(StrEnum):
+    """Why a heater is on or off. Published; the texts are in `README.md`."""
+
+    BELOW_TARGET = "below-target"
+    TARGET_REACHED = "target-reached"
+    MODE_OFF = "mode-off"
+    BY_HAND = "by-hand"
+    NO_TEMPERATURE_YET = "no-temperature-yet"
+    STALE_TEMPERATURE = "stale-temperature"
+    IMPLAUSIBLE_TEMPERATURE = "implausible-temperature"
+    OVER_TEMPERATURE = "over-temperature"
+    SHORT_CYCLE = "short-cycle"
+    SWITCH_FAILED = "switch-failed"
+    STOPPING = "stopping"
+
+
+# --- inputs -----------------------------------------------------------------------------------------------------------
+
+
+class Tick(Struct, frozen=True):
+    """Nothing happened, but a deadline has come."""
+
+
+class Reading(Struct, frozen=True):
+    """A thermometer measured `celsius` at the monotonic time `at`."""
+
+    thermometer: str
+    celsius: float
+    at: float
+
+
+class ReadingFailed(Struct, frozen=True):
+    """A thermometer was asked at `at` and gave no temperature: a reason code and a text."""
+
+    thermometer: str
+    reason: str
+    text: str
+    at: float
+
+
+class Message(Struct, frozen=True):
+    """Something arrived on a subscribed topic at the monotonic time `at`.
+
+    `expires_in`: seconds that it had left to live then (MQTT 5), or None. `reply_to`, `correlation`: where its sender
+    wants an answer (MQTT 5).
+    """
+
+    topic: str
+    payload: bytes
+    at: float
+    retained: bool = False
+    expires_in: float | None = None
+    reply_to: str = ""
+    correlation: bytes = b""
+
+
+class LinkUp(Struct, frozen=True):
+    """Connected, and every subscription answered."""
+
+    broker: str
+
+
+class LinkDown(Struct, frozen=True):
+    """The connection is lost, or a try to make one failed. `tries` counts those in a row."""
+
+    reason: str
+    text: str
+    tries: int
+
+
+class LinkTrouble(Struct, frozen=True):
+    """Something short of a lost connection: a refused subscription, a refused or dropped publication."""
+
+    reason: str
+    text: str
+
+
+class Switched(Struct, frozen=True):
+    """The driver did what the last SwitchHeater asked."""
+
+    heater: str
+    on: bool
+
+
+class SwitchFailed(Struct, frozen=True):
+    """The driver could not switch; nobody knows whether the heater is on."""
+
+    heater: str
+    text: str
+
+
+class SetMode(Struct, frozen=True):
+    """An order understood: this zone's mode from now on; None returns to the configuration's."""
+
+    zone: str
+    mode: str | None
+
+
+class SetTarget(Struct, frozen=True):
+    """An order understood: this zone's target in °C from now on; None returns to the configuration's."""
+
+    zone: str
+    target: float | None
+
+
+class SetHeater(Struct, frozen=True):
+    """An order by hand: the heater on or off for a while; None is AUTO."""
+
+    zone: str
+    on: bool | None
+
+
+Order = SetMode | SetTarget | SetHeater
+
+
+class Reload(Struct, frozen=True):
+    """Somebody asks to read the configuration anew. For the shell; the core gets the new settings instead."""
+
+
+class Stop(Struct, frozen=True):
+    """The end. `failed` when a part of the program died: the exit code tells it."""
+
+    why: str
+    failed: bool = False
+
+
+Input = Tick | Reading | ReadingFailed | Message | LinkUp | LinkDown | LinkTrouble | Switched | SwitchFailed | Stop
+"""What `core.handle` takes. A Message becomes an Order in `topics.py`; Reload ends in `app.py`."""
+
+
+# --- effects ----------------------------------------------------------------------------------------------------------
+
+
+class SwitchHeater(Struct, frozen=True):
+    """Drive this heater; answer with Switched or SwitchFailed."""
+
+    heater: str
+    on: bool
+    reason: str
+
+
+Kind = Literal["state", "reading", "event", "answer"]
+
+
+class Publish(Struct, frozen=True):
+    """Say this over MQTT, QoS 1.
+
+    `state` is retained, coalesced to its newest, and said anew by the core after each connection. `event` is kept while
+    offline, the oldest dropped. `reading` and `answer` are worth nothing late, so they are dropped while offline.
+    """
+
+    topic: str
+    payload: bytes
+    kind: Kind
+    correlation: bytes = b""
+
+
+class Remember(Struct, frozen=True):
+    """Keep this over a restart; None forgets."""
+
+    key: str
+    value: str | None
+
+
+class Say(Struct, frozen=True):
+    """A line for the log. `fields` go to the journal by name (zone, reason ...)."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    text: str
+    fields: dict[str, str] = {}
+
+
+Effect = SwitchHeater | Publish | Remember | Say

@@ -1,0 +1,413 @@
+"""One input and the time in, effects out. Nothing here waits, reads a clock or touches a device.
+
+Flow: a reading goes to its thermometer, an order to its zone, a driver's answer to its heater. Then the heaters that
+this concerns decide anew. What became of it is said once every driver that had to switch has answered, so what is said
+is what is. Everything else is in the files beside this one.
+"""
+
+import math
+from collections.abc import Mapping, Set
+from typing import Any, NamedTuple
+
+from stoker.core import topics
+from stoker.core.heater import Heater
+from stoker.core.messages import (
+    Effect,
+    Input,
+    LinkDown,
+    LinkTrouble,
+    LinkUp,
+    Message,
+    Now,
+    Order,
+    Publish,
+    Reading,
+    ReadingFailed,
+    Reason,
+    Remember,
+    Say,
+    SetHeater,
+    SetMode,
+    SetTarget,
+    Stop,
+    Switched,
+    SwitchFailed,
+    SwitchHeater,
+    Tick,
+)
+from stoker.core.settings import Settings
+from stoker.core.thermometer import Thermometer, Trouble
+from stoker.core.zone import Decision, Zone
+
+REMEMBERED: tuple[topics.Subject, ...] = ("mode", "target")  # an order by hand dies with the program that holds its end
+LINK_DOWN_REPEAT = 3600.0  # seconds; while the broker is away the log says so again at most this often
+
+
+class Kept(NamedTuple):
+    """The names of the devices whose drivers go on as they are when the configuration is read anew."""
+
+    thermometers: Set[str]
+    heaters: Set[str]
+
+
+class Stoker:
+    """The whole device. `remembered` is what earlier `Remember` effects kept."""
+
+    def __init__(self, settings: Settings, remembered: Mapping[str, str], now: Now) -> None:
+        self.settings = settings
+        self.routes = topics.Routes(settings)
+        self.thermometers = {name: Thermometer(table, now.mono) for name, table in settings.thermometers.items()}
+        self.heaters = {name: Heater(table, now.mono) for name, table in settings.heaters.items()}
+        self.zones = {name: Zone(name, table, settings.stale_after(name)) for name, table in settings.zones.items()}
+        self._zones_of = {
+            heater: [zone for zone in self.zones.values() if zone.settings.heater == heater] for heater in self.heaters
+        }
+        self._heaters_of = {
+            thermometer: list(
+                {zone.settings.heater: None for zone in self.zones.values() if zone.settings.thermometer == thermometer}
+            )
+            for thermometer in self.thermometers
+        }
+        self._said: dict[str, bytes] = {}
+        self._changed = True  # something that `state` doesn't show yet
+        self._awaited: set[str] = set()  # heaters whose driver has not answered yet
+        self._to_say: dict[str, Zone] = {}
+        self._to_answer: list[tuple[Message, Zone]] = []
+        self._broker: str | None = None  # connected to this one
+        self._down_since = now.mono
+        self._down_told: dict[str, float] = {}  # reason -> when the log last said it
+        self._stopping = False
+        self._out: list[Effect] = []
+        self._now = now
+        self._recall(remembered)
+
+    # --- for the shell ------------------------------------------------------------------------------------------------
+
+    def handle(self, event: Input, now: Now) -> list[Effect]:
+        """What to do about `event`, in this order. Answer each SwitchHeater at once, before the effects behind it."""
+        self._now = now
+        match event:
+            case Reading():
+                self._take(event)
+            case Message():
+                self._message(event)
+            case Tick():
+                self._decide(*self._due())
+            case Switched() | SwitchFailed():
+                self._answered(event)
+            case ReadingFailed():
+                self._failed(event)
+            case LinkUp() | LinkDown() | LinkTrouble():
+                self._link(event)
+            case Stop():
+                self._stop()
+        return self._effects()
+
+    def next_deadline(self) -> float:
+        """The monotonic time at which a Tick is due; infinity for never."""
+        return min((self._deadline(heater) for heater in self.heaters.values()), default=math.inf)
+
+    def subscriptions(self) -> list[str]:
+        """The topics on which orders come in."""
+        return list(self.routes.orders)
+
+    def summary(self) -> str:
+        """One line for a person: `room 20.1 °C, heating to 21; online`."""
+        zones = ", ".join(self._summary(zone) for zone in self.zones.values()) or "no zones"
+        return f"{zones}; {'online' if self._broker else 'offline'}"
+
+    def replace(self, settings: Settings, kept: Kept, now: Now) -> tuple["Stoker", list[Effect]]:
+        """A new core for new settings that knows what this one knew, and the effects that follow.
+
+        A heater whose driver was not kept is off; what a thermometer that was not kept has said is forgotten.
+        """
+        new = Stoker(settings, self._remembered(), now)
+        new._broker, new._down_since, new._down_told = self._broker, self._down_since, self._down_told
+        for name in self.thermometers.keys() & kept.thermometers:
+            new.thermometers[name] = self.thermometers[name]
+            new.thermometers[name].settings = settings.thermometers[name]
+        for name in self.heaters.keys() & kept.heaters:
+            new.heaters[name] = self.heaters[name]
+            new.heaters[name].settings = settings.heaters[name]
+        for name in self.zones.keys() & new.zones.keys():
+            new.zones[name].adopt(self.zones[name])
+        for topic in set(self.routes.said()) - set(new.routes.said()):
+            new._out.append(Publish(topic, b"", "state"))  # an empty retained payload clears the topic
+        if new._broker:
+            new._say_online()
+        new._decide(*new.heaters)
+        return new, new._effects()
+
+    # --- what happens -------------------------------------------------------------------------------------------------
+
+    def _take(self, reading: Reading) -> None:
+        if (thermometer := self.thermometers.get(reading.thermometer)) is None:
+            return  # a last word of one that a reload took away
+        if trouble := thermometer.take(reading):
+            self._trouble(reading.thermometer, trouble)
+        else:
+            if topic := thermometer.settings.publish:
+                self._out.append(Publish(topic, topics.celsius(reading.celsius), "reading"))
+            if thermometer.telling:
+                thermometer.telling = False
+                self._event("thermometer-recovered", thermometer=reading.thermometer)
+                self._log("info", f"thermometer {reading.thermometer}: reads again, {reading.celsius:.2f} °C")
+                self._changed = True
+        self._decide(*self._heaters_of[reading.thermometer])
+
+    def _failed(self, failure: ReadingFailed) -> None:
+        if thermometer := self.thermometers.get(failure.thermometer):
+            self._trouble(failure.thermometer, thermometer.fail(failure))
+            self._decide(*self._heaters_of[failure.thermometer])
+
+    def _trouble(self, name: str, trouble: Trouble) -> None:
+        if self.thermometers[name].worth_telling(trouble.reason, self._now.mono):
+            self._event("thermometer-failed", thermometer=name, reason=trouble.reason, text=trouble.text)
+            self._log("warning", f"thermometer {name}: {trouble.reason}: {trouble.text}", reason=trouble.reason)
+            self._changed = True
+
+    def _message(self, message: Message) -> None:
+        if (route := self.routes.orders.get(message.topic)) is None:
+            return
+        name, subject = route
+        zone = self.zones[name]
+        try:
+            order = topics.understand(message, name, subject, zone.settings, self._now.mono)
+        except topics.OrderError as refusal:
+            self._refuse(message, name, refusal)
+            return
+        zone.obey(order, self._now.mono)
+        self._said.pop(self.routes.zones[name][subject], None)  # an order that was obeyed is always confirmed
+        self._remember(order)
+        self._log("info", f"{name}: ordered {subject} {topics.readable(message.payload.strip())}", zone=name)
+        self._decide(zone.settings.heater)
+        self._to_answer.append((message, zone))
+
+    def _refuse(self, message: Message, zone: str, refusal: topics.OrderError) -> None:
+        payload = topics.readable(message.payload)
+        details = {"reason": refusal.reason, "text": str(refusal), "topic": message.topic, "payload": payload}
+        self._event("order-refused", zone=zone, **details)
+        self._log(
+            "warning",
+            f"{zone}: order {payload!r} refused, {refusal.reason}: {refusal}",
+            zone=zone,
+            reason=refusal.reason,
+        )
+        self._answer(message, {"ok": False, "zone": zone, **details})
+
+    def _answer(self, message: Message, answer: dict[str, Any]) -> None:
+        if message.reply_to:
+            self._out.append(Publish(message.reply_to, topics.json(answer), "answer", message.correlation))
+
+    def _remember(self, order: Order) -> None:
+        match order:
+            case SetMode(zone, mode):
+                self._out.append(Remember(f"{zone}/mode", mode))
+            case SetTarget(zone, target):
+                self._out.append(Remember(f"{zone}/target", None if target is None else repr(target)))
+            case SetHeater():
+                pass
+
+    def _remembered(self) -> dict[str, str]:
+        modes = {f"{name}/mode": zone.ordered_mode for name, zone in self.zones.items()}
+        targets = {
+            f"{name}/target": repr(zone.ordered_target)
+            for name, zone in self.zones.items()
+            if zone.ordered_target is not None
+        }
+        return {key: value for key, value in modes.items() if value is not None} | targets
+
+    def _recall(self, remembered: Mapping[str, str]) -> None:
+        for name, zone in self.zones.items():
+            for subject in REMEMBERED:
+                if (value := remembered.get(f"{name}/{subject}")) is not None:
+                    self._recall_order(zone, subject, value)
+
+    def _recall_order(self, zone: Zone, subject: topics.Subject, value: str) -> None:
+        message, now = Message("", value.encode(), self._now.mono), self._now.mono
+        try:
+            zone.obey(topics.understand(message, zone.name, subject, zone.settings, now), now)
+        except topics.OrderError as refusal:
+            text = f"{zone.name}: the remembered {subject} {value} no longer holds: {refusal}"
+            self._log("warning", text, zone=zone.name)
+            self._out.append(Remember(f"{zone.name}/{subject}", None))
+        else:
+            text = f"{zone.name}: {subject} {value} as last ordered; the configuration says"
+            self._log("info", f"{text} {getattr(zone.settings, subject)}", zone=zone.name)
+
+    def _link(self, event: LinkUp | LinkDown | LinkTrouble) -> None:
+        match event:
+            case LinkUp(broker):
+                away = self._now.mono - self._down_since
+                self._broker, self._down_told = broker, {}
+                self._say_online()
+                self._event("connected", broker=broker, offline_for=round(away))
+                self._log("info", f"connected to {broker}", broker=broker)
+            case LinkDown(reason, text, tries):
+                if self._broker is not None:
+                    self._event("disconnected", broker=self._broker, reason=reason, text=text)
+                    self._broker, self._down_since = None, self._now.mono
+                if self._now.mono - self._down_told.get(reason, -math.inf) >= LINK_DOWN_REPEAT:
+                    self._down_told[reason] = self._now.mono
+                    self._log("warning", f"no broker: {text}; trying again (failures: {tries})", reason=reason)
+            case LinkTrouble(reason, text):
+                self._event("link", reason=reason, text=text)
+                self._log("warning", text, reason=reason)
+
+    def _answered(self, event: Switched | SwitchFailed) -> None:
+        self._awaited.discard(event.heater)
+        if (heater := self.heaters.get(event.heater)) is None:
+            return
+        match event:
+            case Switched(name, on):
+                if heater.failure:
+                    self._event("fault-cleared", heater=name, reason=Reason.SWITCH_FAILED)
+                    self._log("info", f"heater {name}: switches again", reason=Reason.SWITCH_FAILED)
+                heater.switched(on, self._now.mono)
+            case SwitchFailed(name, text):
+                if not heater.failure:
+                    self._event("fault", heater=name, reason=Reason.SWITCH_FAILED, text=text)
+                    self._log("error", f"heater {name}: {text}; trying off again", reason=Reason.SWITCH_FAILED)
+                heater.failed(text, self._now.mono)
+        self._decide(event.heater)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        stopping = Decision(False, Reason.STOPPING, "stoker is stopping", fault=True)
+        for heater in self.heaters.values():
+            heater.decision = stopping
+        for zone in self.zones.values():
+            zone.wish = stopping
+        self._to_say.update(self.zones)
+        for name in self.heaters:
+            self._switch(name)
+
+    # --- decisions ----------------------------------------------------------------------------------------------------
+
+    def _due(self) -> list[str]:
+        return [name for name, heater in self.heaters.items() if self._deadline(heater) <= self._now.mono]
+
+    def _deadline(self, heater: Heater) -> float:
+        return math.inf if self._stopping else heater.decision.until
+
+    def _decide(self, *heaters: str) -> None:
+        for name in heaters:
+            zones = self._zones_of[name]
+            self._to_say.update((zone.name, zone) for zone in zones)
+            if self._stopping or not zones:
+                continue
+            heater = self.heaters[name]
+            heater.decide([self._ask(zone) for zone in zones], self._now.mono)
+            if heater.must_switch(self._now.mono):
+                self._switch(name)
+
+    def _ask(self, zone: Zone) -> Decision:
+        before = zone.forbidding
+        wish = zone.decide(self.thermometers[zone.settings.thermometer], self._now.mono)
+        if zone.forbidding is not before:
+            if before and before.fault:
+                self._event("fault-cleared", zone=zone.name, reason=before.reason)
+            if zone.forbidding and zone.forbidding.fault:
+                self._event("fault", zone=zone.name, reason=zone.forbidding.reason, text=wish.text)
+        return wish
+
+    def _switch(self, heater: str) -> None:
+        decision = self.heaters[heater].decision
+        self._awaited.add(heater)
+        self._out.append(SwitchHeater(heater, decision.on, decision.reason))
+
+    # --- what is said -------------------------------------------------------------------------------------------------
+
+    def _effects(self) -> list[Effect]:
+        if not self._awaited:
+            for zone in self._to_say.values():
+                self._explain(zone)
+                self._say_zone(zone)
+            for message, zone in self._to_answer:
+                self._answer(message, {"ok": True, "zone": zone.name, **self._zone_state(zone)})
+            self._to_say.clear()
+            self._to_answer.clear()
+            self._say_state()
+            if self._stopping:
+                self._say(self.routes.availability, b"offline")
+        out, self._out = self._out, []
+        return out
+
+    def _explain(self, zone: Zone) -> None:
+        """Log what became of a zone's wish where that is news."""
+        heater = self.heaters[zone.settings.heater]
+        held = heater.decision.reason in (Reason.SHORT_CYCLE, Reason.SWITCH_FAILED)
+        decision = heater.decision if held else zone.wish
+        if not decision.same_as(zone.decision):
+            fault = zone.forbidding is not None and zone.forbidding.fault
+            text = f"{zone.name}: heater {'on' if heater.on else 'off'}, {decision.reason}: {decision.text}"
+            self._log("warning" if fault else "info", text, zone=zone.name, reason=decision.reason)
+            zone.decision = decision
+
+    def _say(self, topic: str, payload: bytes) -> None:
+        if self._said.get(topic) != payload:
+            self._said[topic] = payload
+            self._changed = True
+            self._out.append(Publish(topic, payload, "state"))
+
+    def _say_zone(self, zone: Zone) -> None:
+        routes, heater = self.routes.zones[zone.name], self.heaters[zone.settings.heater]
+        self._say(routes["heater"], b"ON" if heater.on else b"OFF")
+        self._say(routes["action"], self._action(zone).encode())
+        self._say(routes["reason"], zone.decision.reason.encode())
+        self._say(routes["mode"], zone.mode.encode())
+        self._say(routes["target"], topics.setpoint(zone.target))
+
+    def _action(self, zone: Zone) -> str:
+        if self.heaters[zone.settings.heater].on:
+            return "heating"
+        return "off" if zone.mode == "off" else "idle"
+
+    def _say_online(self) -> None:
+        """After each connection everything is said anew: the broker may have forgotten it."""
+        self._said.clear()
+        self._say(self.routes.availability, b"online")
+        self._to_say.update(self.zones)
+
+    def _say_state(self) -> None:
+        if not self._changed:
+            return
+        self._changed = False
+        state = {
+            "device": self.settings.device,
+            "time": topics.stamp(self._now.wall),
+            "zones": {name: self._zone_state(zone) for name, zone in self.zones.items()},
+            "thermometers": {name: self._thermometer_state(name) for name in self.thermometers},
+        }
+        self._out.append(Publish(self.routes.state, topics.json(state), "state"))
+
+    def _zone_state(self, zone: Zone) -> dict[str, Any]:
+        by_hand = zone.by_hand and ("ON" if zone.by_hand.on else "OFF")
+        return {
+            "mode": zone.mode,
+            "target": zone.target,
+            "heater": "ON" if self.heaters[zone.settings.heater].on else "OFF",
+            "by_hand": by_hand,
+            "action": self._action(zone),
+            "reason": zone.decision.reason,
+            "text": zone.decision.text,
+        }
+
+    def _thermometer_state(self, name: str) -> dict[str, Any]:
+        """No temperature: this is retained, and a temperature that outlives its moment lies."""
+        thermometer = self.thermometers[name]
+        trouble = thermometer.trouble.reason if thermometer.trouble and thermometer.telling else None
+        return {"topic": thermometer.settings.publish, "trouble": trouble}
+
+    def _summary(self, zone: Zone) -> str:
+        celsius = self.thermometers[zone.settings.thermometer].celsius
+        seen = "-" if celsius is None else f"{celsius:.1f} °C"
+        doing = f"heating to {zone.target:g}" if self._action(zone) == "heating" else zone.decision.reason
+        return f"{zone.name} {seen}, {doing}"
+
+    def _event(self, event: str, **details: Any) -> None:
+        table = {"event": event, **details, "time": topics.stamp(self._now.wall)}
+        self._out.append(Publish(self.routes.event, topics.json(table), "event"))
+
+    def _log(self, level: Any, text: str, **fields: str) -> None:
+        self._out.append(Say(level, text, fields))

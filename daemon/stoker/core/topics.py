@@ -1,0 +1,128 @@
+"""MQTT topics and bytes <-> messages. What is said is built here, and what arrives is understood here or refused."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from stoker.core.messages import Message, Order, SetHeater, SetMode, SetTarget
+from stoker.core.settings import Settings, Topics, Zone
+
+ORDER_LIFETIME = 60.0  # seconds; an order that waited longer inside is as dead as one that was retained
+
+Subject = Literal["mode", "target", "heater"]
+SUBJECTS: tuple[Subject, ...] = ("mode", "target", "heater")
+
+_DECIMAL = re.compile(r"[+-]?\d{1,6}(?:\.\d{1,12})?", re.ASCII)
+
+
+class OrderError(Exception):
+    """An order that changes nothing: `reason` is a code, the text says what would have been right."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class Routes:
+    """Every topic of one device, filled in: what it says where, and which order comes in where."""
+
+    def __init__(self, settings: Settings) -> None:
+        def fill(template: str, zone: str = "") -> str:
+            names = {"{base}": settings.base, "{device}": settings.device, "{zone}": zone}
+            return re.sub(r"\{(?:base|device|zone)\}", lambda found: names[found[0]], template)
+
+        topics = settings.topics
+        self.availability = fill(topics.availability)
+        self.state = fill(topics.state)
+        self.event = fill(topics.event)
+        self.zones = {name: _zone_topics(topics, name, fill) for name in settings.zones}
+        self.orders: dict[str, tuple[str, Subject]] = {
+            self.zones[name][f"{subject}_set"]: (name, subject) for name in settings.zones for subject in SUBJECTS
+        }
+
+    def said(self) -> list[str]:
+        """Every topic on which states are said, so retained."""
+        zones = [topic for topics in self.zones.values() for key, topic in topics.items() if not key.endswith("_set")]
+        return [self.availability, self.state, *zones]
+
+
+def _zone_topics(topics: Topics, zone: str, fill: Any) -> dict[str, str]:
+    keys = ("mode", "mode_set", "target", "target_set", "heater", "heater_set", "action", "reason")
+    return {key: fill(getattr(topics, key), zone) for key in keys}
+
+
+def understand(message: Message, zone: str, subject: Subject, limits: Zone, now: float) -> Order:
+    """Turn an order's bytes into what is ordered. Raises OrderError with the reason for its sender."""
+    if message.retained:
+        raise OrderError("retained", "a retained order is not obeyed: send it without the retain flag")
+    age = now - message.at
+    if age > ORDER_LIFETIME or (message.expires_in is not None and age > message.expires_in):
+        raise OrderError("expired", f"the order waited {age:.0f} s and is too old")
+    text = _text(message.payload)
+    if subject == "mode":
+        return SetMode(zone, _mode(text))
+    if subject == "target":
+        return SetTarget(zone, _target(text, limits))
+    return SetHeater(zone, _heater(text))
+
+
+def _text(payload: bytes) -> str:
+    if len(payload) > 100:
+        raise OrderError("not-understood", f"{len(payload)} bytes are no order")
+    return payload.decode("utf-8", "replace").strip().lower()
+
+
+def _mode(text: str) -> str | None:
+    if text == "default":
+        return None
+    if text in ("off", "heat"):
+        return text
+    raise OrderError("not-understood", "a mode is off or heat (or default)")
+
+
+def _target(text: str, limits: Zone) -> float | None:
+    if text == "default":
+        return None
+    if not _DECIMAL.fullmatch(text):
+        raise OrderError("not-understood", "a target is a number of °C, such as 20.5 (or default)")
+    target = float(text)
+    if not limits.target_min <= target <= limits.target_max:
+        allowed = f"{limits.target_min:g} to {limits.target_max:g} °C"
+        raise OrderError("out-of-range", f"{target:g} °C is outside {allowed}")
+    return target
+
+
+def _heater(text: str) -> bool | None:
+    known = {"on": True, "off": False, "auto": None}
+    if text not in known:
+        raise OrderError("not-understood", "an order by hand is ON, OFF or AUTO")
+    return known[text]
+
+
+def celsius(value: float) -> bytes:
+    """A temperature as it is published: `20.15`."""
+    return b"%.2f" % value
+
+
+def setpoint(value: float) -> bytes:
+    """A target as it is published: as short as it is exact, `21.0`, `20.55`."""
+    return repr(round(value, 4)).encode()
+
+
+def stamp(wall: float) -> str:
+    """Unix time as RFC 3339 in UTC, to the second: `2026-01-31T06:00:00Z`."""
+    return datetime.fromtimestamp(int(wall), UTC).isoformat().replace("+00:00", "Z")
+
+
+def json(table: Mapping[str, Any]) -> bytes:
+    """A JSON object."""
+    return msgspec.json.encode(table)
+
+
+def readable(payload: bytes) -> str:
+    """A payload as it may stand in a log or an event: short, and one line."""
+    text = payload[:60].decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text) + ("…" if payload[60:] else "")

@@ -1,0 +1,1 @@
+"""MQTT. paho lives in this folder and nowhere else."""

@@ -1,0 +1,37 @@
+"""What the link is told: the tables [mqtt] and [mqtt.tls]."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from stoker.core.settings import Seconds
+
+
+class Tls(Struct, frozen=True, kw_only=True):
+    """TLS is on unless somebody switches it off; the broker's certificate and name are always verified."""
+
+    enabled: Annotated[bool, Meta(description="false only on a network that nobody else can reach")] = True
+    ca_file: Annotated[str, Meta(description="CA that signed the broker's certificate; empty: the system's")] = ""
+    cert_file: Annotated[str, Meta(description="client certificate, where the broker asks for one")] = ""
+    key_file: Annotated[str, Meta(description="its private key; empty: in cert_file")] = ""
+
+
+class Mqtt(Struct, frozen=True, kw_only=True):
+    """Where the broker is and who we are."""
+
+    host: Annotated[str, Meta(min_length=1, description="the broker's name or address")]
+    port: Annotated[int, Meta(ge=0, le=65535, description="0: 8883 with TLS, 1883 without")] = 0
+    username: Annotated[str, Meta(description="empty: no login")] = ""
+    password_file: Annotated[str, Meta(description="file with the password; empty: credential mqtt.password")] = ""
+    client_id: Annotated[str, Meta(description="empty: stoker-<device.id>")] = ""
+    keepalive: Annotated[Seconds, Meta(ge=5, le=3600, description="silence after which the line is tested")] = 30.0
+    protocol: Annotated[
+        Literal["auto", "5", "3.1.1"], Meta(description="auto: 5, and 3.1.1 where that is refused")
+    ] = "auto"
+    reconnect_max: Annotated[Seconds, Meta(ge=1, le=3600, description="longest pause between two tries")] = 10.0
+    tls: Tls = Tls()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, the default port filled in."""
+        return self.host, self.port or (8883 if self.tls.enabled else 1883)

@@ -1,0 +1,1 @@
+"""Thermometers and heaters. This package never imports `stoker`."""
