@@ -6,7 +6,7 @@ The options are the keys of its table in the configuration; the constructor touc
 except a heater's, which claims its line.
 """
 
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, runtime_checkable
 
 from msgspec import Meta
 
@@ -41,6 +41,7 @@ class Thermometer(Protocol):
         ...
 
 
+@runtime_checkable
 class Listener(Protocol):
     """A temperature that arrives by itself on an MQTT topic."""
 

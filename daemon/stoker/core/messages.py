@@ -73,9 +73,10 @@ class Message(Struct, frozen=True):
 
 
 class LinkUp(Struct, frozen=True):
-    """Connected, and every subscription answered."""
+    """Connected, and every subscription answered. `protocol`: "5" or "3.1.1"."""
 
     broker: str
+    protocol: str = "5"
 
 
 class LinkDown(Struct, frozen=True):
@@ -86,8 +87,8 @@ class LinkDown(Struct, frozen=True):
     tries: int
 
 
-class LinkTrouble(Struct, frozen=True):
-    """Something short of a lost connection: a refused subscription, a refused or dropped publication."""
+class Notice(Struct, frozen=True):
+    """Something that a person should know: a refused subscription, dropped publications, a refused reload."""
 
     reason: str
     text: str
@@ -142,7 +143,7 @@ class Stop(Struct, frozen=True):
     failed: bool = False
 
 
-Input = Tick | Reading | ReadingFailed | Message | LinkUp | LinkDown | LinkTrouble | Switched | SwitchFailed | Stop
+Input = Tick | Reading | ReadingFailed | Message | LinkUp | LinkDown | Notice | Switched | SwitchFailed | Stop
 """What `core.handle` takes. A Message becomes an Order in `topics.py`; Reload ends in `app.py`."""
 
 
@@ -165,12 +166,16 @@ class Publish(Struct, frozen=True):
 
     `state` is retained, coalesced to its newest, and said anew by the core after each connection. `event` is kept while
     offline, the oldest dropped. `reading` and `answer` are worth nothing late, so they are dropped while offline.
+    `reply_to` and `correlation` (MQTT 5): where an answer is wanted, and which question it answers. `expires_in`:
+    seconds after which a broker must not deliver it any more (MQTT 5); 0 for never.
     """
 
     topic: str
     payload: bytes
     kind: Kind
     correlation: bytes = b""
+    reply_to: str = ""
+    expires_in: int = 0
 
 
 class Remember(Struct, frozen=True):
@@ -189,3 +194,5 @@ class Say(Struct, frozen=True):
 
 
 Effect = SwitchHeater | Publish | Remember | Say
+
+LinkTrouble = Notice

@@ -15,9 +15,9 @@ from stoker.core.messages import (
     Effect,
     Input,
     LinkDown,
-    LinkTrouble,
     LinkUp,
     Message,
+    Notice,
     Now,
     Order,
     Publish,
@@ -97,7 +97,7 @@ class Stoker:
                 self._answered(event)
             case ReadingFailed():
                 self._failed(event)
-            case LinkUp() | LinkDown() | LinkTrouble():
+            case LinkUp() | LinkDown() | Notice():
                 self._link(event)
             case Stop():
                 self._stop()
@@ -235,14 +235,14 @@ class Stoker:
             text = f"{zone.name}: {subject} {value} as last ordered; the configuration says"
             self._log("info", f"{text} {getattr(zone.settings, subject)}", zone=zone.name)
 
-    def _link(self, event: LinkUp | LinkDown | LinkTrouble) -> None:
+    def _link(self, event: LinkUp | LinkDown | Notice) -> None:
         match event:
-            case LinkUp(broker):
+            case LinkUp(broker, protocol):
                 away = self._now.mono - self._down_since
                 self._broker, self._down_told = broker, {}
                 self._say_online()
                 self._event("connected", broker=broker, offline_for=round(away))
-                self._log("info", f"connected to {broker}", broker=broker)
+                self._log("info", f"connected to {broker}, MQTT {protocol}", broker=broker)
             case LinkDown(reason, text, tries):
                 if self._broker is not None:
                     self._event("disconnected", broker=self._broker, reason=reason, text=text)
@@ -250,8 +250,8 @@ class Stoker:
                 if self._now.mono - self._down_told.get(reason, -math.inf) >= LINK_DOWN_REPEAT:
                     self._down_told[reason] = self._now.mono
                     self._log("warning", f"no broker: {text}; trying again (failures: {tries})", reason=reason)
-            case LinkTrouble(reason, text):
-                self._event("link", reason=reason, text=text)
+            case Notice(reason, text):
+                self._event(reason, text=text)
                 self._log("warning", text, reason=reason)
 
     def _answered(self, event: Switched | SwitchFailed) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from stoker.core.messages import Message, Order, SetHeater, SetMode, SetTarget
-from stoker.core.settings import Settings, Topics, Zone
+from stoker.core.settings import Settings, Zone
 
 ORDER_LIFETIME = 60.0  # seconds; an order that waited longer inside is as dead as one that was retained
 
@@ -30,15 +30,10 @@ class Routes:
     """Every topic of one device, filled in: what it says where, and which order comes in where."""
 
     def __init__(self, settings: Settings) -> None:
-        def fill(template: str, zone: str = "") -> str:
-            names = {"{base}": settings.base, "{device}": settings.device, "{zone}": zone}
-            return re.sub(r"\{(?:base|device|zone)\}", lambda found: names[found[0]], template)
-
-        topics = settings.topics
-        self.availability = fill(topics.availability)
-        self.state = fill(topics.state)
-        self.event = fill(topics.event)
-        self.zones = {name: _zone_topics(topics, name, fill) for name in settings.zones}
+        self.availability = _fill(settings, settings.topics.availability)
+        self.state = _fill(settings, settings.topics.state)
+        self.event = _fill(settings, settings.topics.event)
+        self.zones = {name: zone_topics(settings, name) for name in settings.zones}
         self.orders: dict[str, tuple[str, Subject]] = {
             self.zones[name][f"{subject}_set"]: (name, subject) for name in settings.zones for subject in SUBJECTS
         }
@@ -49,9 +44,15 @@ class Routes:
         return [self.availability, self.state, *zones]
 
 
-def _zone_topics(topics: Topics, zone: str, fill: Any) -> dict[str, str]:
+def zone_topics(settings: Settings, zone: str) -> dict[str, str]:
+    """A zone's topics, by the names of their templates."""
     keys = ("mode", "mode_set", "target", "target_set", "heater", "heater_set", "action", "reason")
-    return {key: fill(getattr(topics, key), zone) for key in keys}
+    return {key: _fill(settings, getattr(settings.topics, key), zone) for key in keys}
+
+
+def _fill(settings: Settings, template: str, zone: str = "") -> str:
+    names = {"{base}": settings.base, "{device}": settings.device, "{zone}": zone}
+    return re.sub(r"\{(?:base|device|zone)\}", lambda found: names[found[0]], template)
 
 
 def understand(message: Message, zone: str, subject: Subject, limits: Zone, now: float) -> Order:

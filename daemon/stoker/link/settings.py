@@ -22,12 +22,14 @@ class Mqtt(Struct, frozen=True, kw_only=True):
     host: Annotated[str, Meta(min_length=1, description="the broker's name or address")]
     port: Annotated[int, Meta(ge=0, le=65535, description="0: 8883 with TLS, 1883 without")] = 0
     username: Annotated[str, Meta(description="empty: no login")] = ""
-    password_file: Annotated[str, Meta(description="file with the password; empty: credential mqtt.password")] = ""
+    password_file: Annotated[
+        str, Meta(description="file with the password; relative: a systemd credential; empty: credential mqtt.password")
+    ] = ""
     client_id: Annotated[str, Meta(description="empty: stoker-<device.id>")] = ""
     keepalive: Annotated[Seconds, Meta(ge=5, le=3600, description="silence after which the line is tested")] = 30.0
-    protocol: Annotated[
-        Literal["auto", "5", "3.1.1"], Meta(description="auto: 5, and 3.1.1 where that is refused")
-    ] = "auto"
+    protocol: Annotated[Literal["auto", "5", "3.1.1"], Meta(description="auto: 5, and 3.1.1 where that is refused")] = (
+        "auto"
+    )
     reconnect_max: Annotated[Seconds, Meta(ge=1, le=3600, description="longest pause between two tries")] = 10.0
     tls: Tls = Tls()
 

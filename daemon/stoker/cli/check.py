@@ -1,0 +1,18 @@
+"""`stoker check`: what is wrong or dangerous in the configuration."""
+
+from argparse import Namespace
+
+from stoker.cli import Exit, configuration
+
+
+def main(arguments: Namespace) -> int:
+    """Say what the configuration amounts to; warnings don't fail it, since with them the daemon still runs."""
+    config = configuration.load(arguments.config)
+    for warning in config.warnings:
+        print(f"warning: {warning}")
+    for name, zone in config.core.zones.items():
+        driver = config.thermometers[zone.thermometer].name
+        print(f"{name}: {zone.mode}, target {zone.target:g} °C, {zone.thermometer} ({driver}) -> {zone.heater}")
+    host, port = config.mqtt.address
+    print(f"{', '.join(map(str, config.files))}: no errors; broker {host}:{port}")
+    return Exit.OK

@@ -1,0 +1,96 @@
+"""The command line as it is typed: every command, its arguments and its help."""
+
+import argparse
+from pathlib import Path
+
+from stoker import __version__
+
+CONFIG = Path("/etc/stoker/stoker.toml")
+
+_EXITS = """\
+exit codes: 0 done · 1 failed, the line before says why · 2 wrong command line · 69 broker not reached ·
+78 error in the configuration
+"""
+
+
+def build() -> argparse.ArgumentParser:
+    """The parser; `command` in its result names the module in this folder."""
+    parser = argparse.ArgumentParser(
+        prog="stoker",
+        description="Keeps a place at temperature: thermometer in, relay out, MQTT between.",
+        epilog=_EXITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"stoker {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, summary: str, details: str = "", configured: bool = True) -> argparse.ArgumentParser:
+        one = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=details,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if configured:
+            one.add_argument(
+                "--config", type=Path, default=CONFIG, metavar="FILE", help=f"configuration (default: {CONFIG})"
+            )
+        return one
+
+    run = command(
+        "run",
+        "run the daemon in the foreground",
+        "SIGTERM and SIGINT end it with every heater off. SIGHUP reads the configuration anew without dropping the\n"
+        "connection or blinking a relay; with an error in the files the old configuration stays.",
+    )
+    run.add_argument("-v", "--verbose", action="store_true", help="tell every reading and every try to connect")
+
+    command("check", "read the configuration and say what is wrong or dangerous in it", "Nothing is switched.")
+
+    demo = command(
+        "demo",
+        "show it all on this machine: a broker with TLS, a simulated room, the daemon",
+        "Needs no root and no hardware. Ctrl-C ends everything.",
+        configured=False,
+    )
+    demo.add_argument("--port", type=int, default=0, metavar="N", help="the broker's port (default: a free one)")
+    demo.add_argument(
+        "--directory", type=Path, metavar="DIR", help="where ca.pem and stoker.toml go (default: a new one)"
+    )
+    demo.add_argument("--speed", type=float, default=60.0, metavar="X", help="simulated seconds a second (default: 60)")
+
+    watch = command(
+        "watch",
+        "subscribe, and print what comes in",
+        "examples:\n  stoker watch                     all that this device says\n"
+        "  stoker watch TEMPERATURE         its readings\n  stoker watch 'encyclopedia/#'    any topic filter",
+    )
+    watch.add_argument("filter", nargs="*", metavar="FILTER", help="topic filters (default: this device's topics)")
+
+    publish = command("publish", "publish one message, and wait until the broker has it")
+    publish.add_argument("topic", metavar="TOPIC")
+    publish.add_argument("payload", metavar="PAYLOAD")
+    publish.add_argument("--retain", action="store_true", help="the broker keeps it for later subscribers")
+
+    order = command(
+        "set",
+        "give the daemon an order over MQTT, and wait for its answer",
+        "examples:\n  stoker set room target 21        °C; `default` returns to the configuration's\n"
+        "  stoker set room mode off         off or heat; `default` likewise\n"
+        "  stoker set room heater ON        by hand, for a while: ON, OFF or AUTO",
+    )
+    order.add_argument("zone", metavar="ZONE")
+    order.add_argument("subject", choices=("target", "mode", "heater"), metavar="target|mode|heater")
+    order.add_argument("value", metavar="VALUE")
+    order.add_argument("--timeout", type=float, default=10.0, metavar="S", help="seconds to wait (default: 10)")
+
+    status = command("status", "ask the broker how the device is")
+    status.add_argument("--json", action="store_true", help="print the state as the daemon published it")
+    status.add_argument("--timeout", type=float, default=10.0, metavar="S", help="seconds to wait (default: 10)")
+
+    command("off", "drive every configured heater off without the daemon", "For a service's ExecStopPost.")
+
+    completion = command("completion", "print a completion script for a shell", configured=False)
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    return parser

@@ -1,0 +1,1 @@
+"""What `stoker demo` needs and nothing else does: a broker on the spot."""

@@ -1,0 +1,56 @@
+"""The one queue and the one clock. The only place that waits.
+
+Rule: threads, callbacks and signal handlers do nothing but `put`. SimpleQueue is the one queue whose `put` may
+interrupt its own `get`, as a signal handler does.
+"""
+
+import contextlib
+import math
+import queue
+import time
+from typing import Generic, TypeVar
+
+from stoker.core.messages import Now, Stop
+
+LIMIT = 1000  # events; beyond, what arrives is dropped and counted. The link stops reading long before.
+LONGEST_WAIT = 86400.0  # seconds; a lock's time-out has a limit, and a pass more a day costs nothing
+CROWDED = 100  # events; from here on the link leaves what comes in the socket
+
+Event = TypeVar("Event")
+
+_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def monotonic() -> float:
+    """Seconds that never jump, and that count through suspend where the system offers such a clock (Linux)."""
+    return time.clock_gettime(_BOOTTIME)
+
+
+class Inbox(Generic[Event]):
+    """Everything that happens, in order."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self.dropped = 0
+
+    def put(self, event: Event) -> None:
+        """Add an event. Never blocks. Beyond LIMIT everything but a Stop is dropped and counted."""
+        if self._queue.qsize() < LIMIT or isinstance(event, Stop):
+            self._queue.put(event)
+        else:
+            self.dropped += 1
+
+    def crowded(self) -> bool:
+        """Whether those who can should hold back what they have."""
+        return self._queue.qsize() >= CROWDED
+
+    def get(self, until: float = math.inf) -> Event | None:
+        """The next event, or None once the monotonic clock reaches `until`."""
+        timeout = None if math.isinf(until) else min(max(0.0, until - monotonic()), LONGEST_WAIT)
+        with contextlib.suppress(queue.Empty):
+            return self._queue.get(timeout=timeout)
+        return None
+
+    def now(self) -> Now:
+        """The time, once for a whole pass."""
+        return Now(monotonic(), time.time())

@@ -1,0 +1,90 @@
+"""What is still to be said, and what was said and not yet acknowledged. Pure: no paho, no clock, no lock.
+
+Rule: nothing grows without a bound, and what is dropped is counted. States are coalesced by topic and forgotten when the
+line goes, because the core says them all anew. Events outlive a lost line (and may come twice: at least once). Readings
+and answers are worth nothing late, so they are dropped while there is no line.
+"""
+
+from collections import Counter
+from itertools import count
+
+from stoker.core.messages import Kind, Publish
+
+LIMITS: dict[Kind, int] = {"state": 400, "event": 200, "reading": 200, "answer": 200}
+"""The most that waits of each kind; beyond, the oldest of its kind goes."""
+
+
+class Outbox:
+    """Filled by any thread, emptied by the link's; the link holds its lock around every call."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str | int, Publish] = {}  # in the order in which it is to be said
+        self._sent: dict[int, tuple[Publish, float]] = {}  # packet id -> what, when; the oldest first
+        self._dropped: Counter[Kind] = Counter()
+        self._serial = count()
+        self._online = False
+
+    def add(self, publish: Publish) -> bool:
+        """Take something to say. Whether it can be said now."""
+        if not self._online and publish.kind != "event":
+            self._drop(publish)
+            return False
+        self._waiting[self._key(publish)] = publish
+        same = [key for key, waiting in self._waiting.items() if waiting.kind == publish.kind]
+        if len(same) > LIMITS[publish.kind]:
+            self._drop(self._waiting.pop(same[0]))
+        return self._online
+
+    def take(self) -> Publish | None:
+        """The next thing to say, or None. Report it as `sent`."""
+        return self._waiting.pop(next(iter(self._waiting))) if self._waiting else None
+
+    def sent(self, packet: int, publish: Publish, now: float) -> None:
+        """It went to the broker under this packet id, which has to be acknowledged."""
+        self._sent[packet] = publish, now
+
+    def acknowledged(self, packet: int) -> Publish | None:
+        """The broker answered for this packet."""
+        publish, _ = self._sent.pop(packet, (None, 0.0))
+        return publish
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many packets wait for their acknowledgement."""
+        return len(self._sent)
+
+    @property
+    def oldest_sent(self) -> float | None:
+        """When the packet went that has waited longest for its acknowledgement."""
+        return next(iter(self._sent.values()))[1] if self._sent else None
+
+    @property
+    def empty(self) -> bool:
+        """Whether everything is said and acknowledged."""
+        return not self._waiting and not self._sent
+
+    def online(self) -> None:
+        """There is a line from now on."""
+        self._online = True
+
+    def offline(self) -> None:
+        """The line is gone: events that nobody acknowledged are to be said again, before the others."""
+        unsaid = [*(publish for publish, _ in self._sent.values()), *self._waiting.values()]
+        self._sent.clear()
+        self._waiting.clear()
+        self._online = False
+        for publish in unsaid:
+            self.add(publish)
+
+    def dropped(self) -> str:
+        """Name what was dropped since the last time ("3 readings and 1 event"), or give ""."""
+        parts = [f"{number} {kind}{'s' if number > 1 else ''}" for kind, number in sorted(self._dropped.items())]
+        self._dropped.clear()
+        return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
+
+    def _key(self, publish: Publish) -> str | int:
+        return publish.topic if publish.kind == "state" else next(self._serial)
+
+    def _drop(self, publish: Publish) -> None:
+        if publish.kind != "state" or self._online:  # without a line a state is not lost: it will be said anew
+            self._dropped[publish.kind] += 1

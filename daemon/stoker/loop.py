@@ -1,0 +1,140 @@
+"""Take one input, ask the core, carry out its effects. One thread, this one, decides and switches."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from stoker.core.messages import (
+    Effect,
+    Input,
+    Message,
+    Publish,
+    Reading,
+    ReadingFailed,
+    Reload,
+    Remember,
+    Say,
+    Stop,
+    Switched,
+    SwitchFailed,
+    SwitchHeater,
+    Tick,
+)
+from stoker.core.stoker import Stoker
+from stoker.heaters import HeaterPort
+from stoker.inbox import Inbox
+from stoker_drivers.interfaces import Listener, SensorError
+
+log = logging.getLogger("stoker")
+
+
+class Out(Protocol):
+    """Where publications go."""
+
+    def publish(self, effect: Publish) -> None:
+        """Take it; never block, never raise."""
+        ...
+
+
+class Memory(Protocol):
+    """Where orders survive a restart."""
+
+    def remember(self, key: str, value: str | None) -> None:
+        """Take it; never block, never raise."""
+        ...
+
+
+class Supervisor(Protocol):
+    """Who wants to know that the loop is alive."""
+
+    def passed(self, event: Input, summary: Callable[[], str]) -> None:
+        """A pass is finished."""
+        ...
+
+    def next_deadline(self) -> float:
+        """When a pass is due although nothing happened."""
+        ...
+
+
+class Loop:
+    """The parts that carry out effects, joined. `reload` answers a Reload with the effects of the new settings."""
+
+    def __init__(  # noqa: PLR0913 - it joins the parts, so it takes them all
+        self,
+        core: Stoker,
+        inbox: Inbox[Input | Reload],
+        *,
+        heaters: Mapping[str, HeaterPort],
+        listeners: Mapping[str, Mapping[str, Listener]],
+        link: Out,
+        store: Memory,
+        supervisor: Supervisor,
+        reload: Callable[[], list[Effect]],
+    ) -> None:
+        self.core = core
+        self.heaters = heaters
+        self.listeners = listeners
+        self._inbox = inbox
+        self._link = link
+        self._store = store
+        self._supervisor = supervisor
+        self._reload = reload
+
+    def run(self) -> Stop:
+        """Go on until a Stop arrives; then switch everything off and return it."""
+        while True:
+            event = self._inbox.get(until=min(self.core.next_deadline(), self._supervisor.next_deadline()))
+            match event:
+                case Reload():
+                    self.carry_out(self._reload())
+                case None:
+                    self.handle(Tick())
+                case Message(topic=topic) if topic in self.listeners:
+                    for heard in self._hear(event):
+                        self.handle(heard)
+                    self.handle(event)
+                case _:
+                    self.handle(event)
+            if isinstance(event, Stop):
+                return event
+
+    def handle(self, event: Input) -> None:
+        """One pass."""
+        self.carry_out(self.core.handle(event, self._inbox.now()))
+        self._supervisor.passed(event, self.core.summary)
+
+    def carry_out(self, effects: list[Effect]) -> None:
+        """Do them in order. What a driver answers goes to the core before the next effect is carried out."""
+        for effect in effects:
+            match effect:
+                case SwitchHeater(name, on):
+                    self.carry_out(self.core.handle(self._switch(name, on), self._inbox.now()))
+                case Publish():
+                    self._link.publish(effect)
+                case Remember(key, value):
+                    self._store.remember(key, value)
+                case Say(level, text, fields):
+                    log.log(_LEVELS[level], text, extra={"fields": fields})
+
+    def _switch(self, name: str, on: bool) -> Switched | SwitchFailed:
+        return self.heaters[name].switch(on)
+
+    def _hear(self, message: Message) -> list[Reading | ReadingFailed]:
+        """Readings that arrive on a topic. A retained one was measured nobody knows when, so it is none."""
+        if message.retained:
+            log.info("retained value on %s ignored: only a live one is a reading", message.topic)
+            return []
+        return [_decode(name, listener, message) for name, listener in self.listeners[message.topic].items()]
+
+
+def _decode(name: str, listener: Listener, message: Message) -> Reading | ReadingFailed:
+    try:
+        return Reading(name, listener.decode(message.payload), message.at)
+    except SensorError as error:
+        return ReadingFailed(name, error.reason, str(error), message.at)
+    except Exception as error:  # another's listener; its bug is a failed reading
+        log.debug("thermometer %s", name, exc_info=True)
+        return ReadingFailed(name, "driver-error", f"{type(error).__name__}: {error}", message.at)
+
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}

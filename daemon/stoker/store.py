@@ -1,0 +1,113 @@
+"""What must survive a restart, in SQLite in the state directory. Written by a thread of its own: an SD card may take
+its time, an order may not.
+
+Rule: a store that cannot be read or written costs the memory, never the control. It says so once and goes on trying.
+"""
+
+import contextlib
+import logging
+import queue
+import sqlite3
+import threading
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_SCHEMA = "CREATE TABLE IF NOT EXISTS remembered (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+
+
+class Store:
+    """Keys and values in `directory`/stoker.db. `None` forgets a key."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "stoker.db"
+        self._queue: queue.SimpleQueue[tuple[str, str | None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+        self._complained = ""
+
+    def load(self) -> dict[str, str]:
+        """Everything remembered; nothing, with a line in the log, where that cannot be read. Call before `start`."""
+        try:
+            return self._load()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):  # no access, no room: not the file's fault
+                self._complain(error)
+                return {}
+            return self._set_aside(error)
+        except OSError as error:
+            self._complain(error)
+            return {}
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def remember(self, key: str, value: str | None) -> None:
+        """Keep it soon. Never blocks, never raises."""
+        self._queue.put((key, value))
+
+    def close(self, timeout: float) -> None:
+        """Write what is left, for at most `timeout` seconds."""
+        self._queue.put(None)
+        self._thread.join(timeout)
+
+    def _load(self) -> dict[str, str]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(self._connect()) as database:
+            return dict(database.execute("SELECT key, value FROM remembered"))
+
+    def _connect(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self.path, timeout=5)
+        try:
+            database.execute("PRAGMA synchronous=FULL")  # an order that was confirmed survives a power cut
+            database.execute(_SCHEMA)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _set_aside(self, error: sqlite3.DatabaseError) -> dict[str, str]:
+        aside = self.path.with_suffix(".damaged")
+        log.error("%s is damaged (%s): moved to %s, what was ordered before is forgotten", self.path, error, aside)
+        with contextlib.suppress(OSError):
+            self.path.replace(aside)
+        return {}
+
+    def _run(self) -> None:
+        pending: dict[str, str | None] = {}
+        ending = False
+        while not ending:
+            with contextlib.suppress(queue.Empty):
+                # After a failure try again now and then; otherwise wait for something to write.
+                ending = self._gather(pending, timeout=60 if pending else None)
+            if pending and self._write(pending):
+                pending.clear()
+
+    def _gather(self, pending: dict[str, str | None], timeout: float | None) -> bool:
+        """Everything that is waiting, the newest of each key. True at the end."""
+        item = self._queue.get(timeout=timeout)
+        while item is not None:
+            pending[item[0]] = item[1]
+            if self._queue.empty():
+                return False
+            item = self._queue.get()
+        return True
+
+    def _write(self, pending: dict[str, str | None]) -> bool:
+        try:
+            with contextlib.closing(self._connect()) as database, database:
+                for key, value in pending.items():
+                    if value is None:
+                        database.execute("DELETE FROM remembered WHERE key = ?", (key,))
+                    else:
+                        database.execute("INSERT OR REPLACE INTO remembered VALUES (?, ?)", (key, value))
+        except (sqlite3.Error, OSError) as error:
+            self._complain(error)
+            return False
+        self._complained = ""
+        return True
+
+    def _complain(self, error: Exception) -> None:
+        if self._complained != str(error):
+            self._complained = str(error)
+            log.warning("%s: %s; orders will not survive a restart until it can be written", self.path, error)

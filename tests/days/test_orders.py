@@ -1,0 +1,203 @@
+"""Orders over MQTT: what they do, how they are answered, and which of them change nothing."""
+
+import msgspec
+import pytest
+from fakes import SimulatedHouse
+
+from stoker.core.messages import Message, Publish
+from stoker_drivers.mock import Room
+
+
+def warm_house(**zone: object) -> SimulatedHouse:
+    """A house at 21 °C that needs no heat."""
+    house = SimulatedHouse(room=Room(start=21.0, noise=0.0), **zone)
+    house.connect()
+    house.run(15)
+    assert not house.relay.on
+    return house
+
+
+def test_a_mode_ordered_survives_a_restart_and_default_forgets_it() -> None:
+    house = warm_house()
+    house.order("room/mode/set", "off")
+    house.order("room/target/set", "17.5")
+    assert (house.said("room/mode"), house.said("room/target")) == ("off", "17.5")
+
+    again = SimulatedHouse(remembered=house.memory)
+    again.connect()
+    assert (again.said("room/mode"), again.said("room/target")) == ("off", "17.5")
+    again.order("room/mode/set", "default")
+    again.order("room/target/set", "default")
+    assert (again.said("room/mode"), again.said("room/target")) == ("heat", "20.0")
+    assert again.memory == {}
+
+
+def test_a_remembered_target_that_the_configuration_now_forbids_is_forgotten() -> None:
+    house = SimulatedHouse(remembered={"room/target": "29.0", "room/mode": "heat", "gone/mode": "off"}, target_max=25.0)
+    house.connect()
+
+    assert house.said("room/target") == "20.0"
+    assert house.memory == {"room/mode": "heat", "gone/mode": "off"}
+    assert any("29.0 no longer holds" in line.text for line in house.log)
+
+
+def test_by_hand_on_heats_for_its_time_and_then_auto_returns() -> None:
+    house = warm_house(order_hold=1800.0)
+    house.order("room/heater/set", "ON")
+    house.run(1)
+    assert house.said("room/heater") == "ON"
+    assert house.said("room/reason") == "by-hand"
+
+    house.run(1795)
+    assert house.relay.on
+    house.run(10)
+    assert not house.relay.on
+    assert house.said("room/reason") == "target-reached"
+
+
+def test_by_hand_off_holds_against_the_cold_and_auto_ends_it() -> None:
+    house = SimulatedHouse(room=Room(start=12.0))
+    house.connect()
+    house.order("room/heater/set", "OFF")
+    house.run(600)
+    assert house.relay.history == []
+
+    house.order("room/heater/set", "AUTO")
+    house.run(1)
+    assert house.relay.on
+
+
+def test_mode_off_ends_an_order_by_hand() -> None:
+    house = warm_house()
+    house.order("room/heater/set", "ON")
+    house.run(15)
+    house.order("room/mode/set", "off")
+    house.run(15)
+
+    assert not house.relay.on
+    assert house.said("room/action") == "off"
+
+
+def test_an_order_by_hand_does_not_outlive_the_program() -> None:
+    house = warm_house()
+    house.order("room/heater/set", "ON")
+
+    assert house.memory == {}
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "details", "reason"),
+    [
+        ("room/heater/set", "ON", {"retained": True}, "retained"),
+        ("room/mode/set", "off", {"retained": True}, "retained"),
+        ("room/target/set", "99", {}, "out-of-range"),
+        ("room/target/set", "-4", {}, "out-of-range"),
+        ("room/target/set", "nan", {}, "not-understood"),
+        ("room/target/set", "inf", {}, "not-understood"),
+        ("room/target/set", "1e1", {}, "not-understood"),
+        ("room/target/set", "2_1", {}, "not-understood"),
+        ("room/target/set", "٢١", {}, "not-understood"),
+        ("room/target/set", "", {}, "not-understood"),
+        ("room/mode/set", "cool", {}, "not-understood"),
+        ("room/heater/set", "TOGGLE", {}, "not-understood"),
+        ("room/heater/set", "ON" * 1000, {}, "not-understood"),
+    ],
+)
+def test_what_is_not_an_order_changes_nothing_and_is_answered(
+    topic: str, payload: str, details: dict[str, bool], reason: str
+) -> None:
+    house = warm_house()
+    before = dict(house.broker.retained)
+    house.order(topic, payload, **details)
+    house.run(30)
+
+    assert house.broker.retained == before
+    assert house.memory == {}
+    (refused,) = house.events("order-refused")
+    assert (refused["reason"], refused["topic"]) == (reason, f"stoker/shed/{topic}")
+    assert payload.startswith(refused["payload"].rstrip("…"))
+
+
+def test_an_order_that_is_not_text_is_shown_readably() -> None:
+    house = warm_house()
+    house.feed(Message("stoker/shed/room/mode/set", b"\xff\x00\x1b[31m", house.time))
+
+    (refused,) = house.events("order-refused")
+    assert refused["payload"].isprintable()
+
+
+def test_an_order_that_waited_too_long_is_dead() -> None:
+    house = warm_house()
+    sent = house.time
+    house.run(61)
+    house.feed(Message("stoker/shed/room/heater/set", b"ON", sent))
+    assert [event["reason"] for event in house.events("order-refused")] == ["expired"]
+
+    house.feed(Message("stoker/shed/room/heater/set", b"ON", house.time - 5, expires_in=4))
+    assert [event["reason"] for event in house.events("order-refused")] == ["expired", "expired"]
+    assert not house.relay.on
+
+
+def test_an_order_with_a_response_topic_gets_its_answer_after_the_relay_has_followed() -> None:
+    house = warm_house()
+    house.order("room/heater/set", "ON", reply_to="phone/answers", correlation=b"42")
+
+    answer = msgspec.json.decode(house.broker.payloads("phone/answers")[0])
+    assert answer["ok"] is True
+    assert (answer["heater"], answer["reason"], answer["action"]) == ("ON", "by-hand", "heating")
+
+
+def test_a_refused_order_with_a_response_topic_is_told_why() -> None:
+    house = warm_house()
+    message = Message("stoker/shed/room/target/set", b"50", house.time, reply_to="phone/answers", correlation=b"7")
+    effects = house.core.handle(message, house.now())
+
+    (answer,) = [effect for effect in effects if isinstance(effect, Publish) and effect.kind == "answer"]
+    assert answer.correlation == b"7"
+    assert msgspec.json.decode(answer.payload) == {
+        "ok": False,
+        "zone": "room",
+        "reason": "out-of-range",
+        "text": "50 °C is outside 5 to 30 °C",
+        "topic": "stoker/shed/room/target/set",
+        "payload": "50",
+    }
+
+
+def test_an_order_that_changes_nothing_is_confirmed_all_the_same() -> None:
+    house = warm_house()
+    said = len(house.broker.payloads("stoker/shed/room/target"))
+    house.order("room/target/set", "20")
+
+    assert house.broker.payloads("stoker/shed/room/target")[said:] == [b"20.0"]
+
+
+def test_after_each_connection_everything_is_said_anew() -> None:
+    house = warm_house()
+    house.disconnect()
+    house.run(100)
+    house.broker.retained.clear()
+    house.connect()
+
+    assert house.said("availability") == "online"
+    state = msgspec.json.decode(house.broker.retained["stoker/shed/state"])
+    assert state["zones"]["room"]["mode"] == house.said("room/mode") == "heat"
+    assert {key.rpartition("/")[2] for key in house.broker.retained} == {
+        "availability",
+        "state",
+        "mode",
+        "target",
+        "heater",
+        "action",
+        "reason",
+    }
+    assert house.events("connected")[-1]["offline_for"] == 100
+
+
+def test_messages_on_other_topics_are_nobodys() -> None:
+    house = warm_house()
+    house.feed(Message("stoker/shed/room/mode", b"off", house.time))
+    house.feed(Message("somebody/else", b"ON", house.time))
+
+    assert house.said("room/mode") == "heat"
+    assert house.events("order-refused") == []

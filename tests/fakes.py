@@ -1,0 +1,188 @@
+"""SimulatedHouse: the whole core with real simulated rooms, in simulated time. A day runs in milliseconds."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from stoker.core.messages import (
+    Effect,
+    Input,
+    LinkDown,
+    LinkUp,
+    Message,
+    Now,
+    Publish,
+    Reading,
+    ReadingFailed,
+    Remember,
+    Say,
+    Stop,
+    Switched,
+    SwitchFailed,
+    SwitchHeater,
+    Tick,
+)
+from stoker.core.settings import Heater, Settings, Thermometer, Zone
+from stoker.core.stoker import Stoker
+from stoker_drivers.interfaces import SensorError
+from stoker_drivers.mock import Room
+
+MIDNIGHT = 1_767_571_200.0  # 2026-01-05 00:00 UTC, a Monday
+
+
+class FakeRelay:
+    """A relay that remembers when it was switched, and that can be broken."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.history: list[tuple[float, bool]] = []
+        self.broken = ""  # what it says instead of switching
+
+    def switch(self, name: str, on: bool, now: float) -> Switched | SwitchFailed:
+        if self.broken:
+            return SwitchFailed(name, self.broken)
+        if on is not self.on:
+            self.history.append((now, on))
+        self.on = on
+        return Switched(name, on)
+
+
+class FakeBroker:
+    """What a broker would know: the newest of each retained topic, and everything said while connected."""
+
+    def __init__(self) -> None:
+        self.connected = False
+        self.retained: dict[str, bytes] = {}
+        self.said: list[tuple[float, str, bytes]] = []
+
+    def publish(self, effect: Publish, now: float) -> None:
+        if not self.connected:
+            return
+        self.said.append((now, effect.topic, effect.payload))
+        if effect.kind == "state":
+            self.retained[effect.topic] = effect.payload
+
+    def payloads(self, topic: str) -> list[bytes]:
+        return [payload for _, said, payload in self.said if said == topic]
+
+
+class SimulatedHouse:
+    """One device `shed` with one zone `room` unless told otherwise; `tick` is the step of simulated time in seconds."""
+
+    def __init__(self, remembered: Mapping[str, str] | None = None, room: Room | None = None, **zone: Any) -> None:
+        heater = {key: zone.pop(key) for key in ("min_on", "min_off") if key in zone}
+        self.settings = Settings(
+            device="shed",
+            base="stoker/shed",
+            thermometers={"inside": Thermometer(publish="TEMPERATURE")},
+            heaters={"radiator": Heater(**heater)},
+            zones={"room": Zone(thermometer="inside", heater="radiator", **zone)},
+        )
+        self.time = 1000.0
+        self.room = room or Room()
+        self.relay = FakeRelay()
+        self.broker = FakeBroker()
+        self.memory: dict[str, str] = dict(remembered or {})
+        self.log: list[Say] = []
+        self.temperatures: list[tuple[float, float]] = []
+        self.sensor: Callable[[], float] = self.room.measure
+        self._next_reading = self.time
+        self.core = Stoker(self.settings, self.memory, self.now())
+
+    def now(self) -> Now:
+        return Now(self.time, MIDNIGHT + self.time - 1000.0)
+
+    # --- what happens -------------------------------------------------------------------------------------------------
+
+    def feed(self, event: Input) -> None:
+        self._carry_out(self.core.handle(event, self.now()))
+
+    def connect(self) -> None:
+        self.broker.connected = True
+        self.feed(LinkUp("broker:8883"))
+
+    def disconnect(self, reason: str = "closed") -> None:
+        self.broker.connected = False
+        self.feed(LinkDown(reason, "the broker closed the connection", 1))
+
+    def order(self, topic: str, payload: str, **details: Any) -> None:
+        self.feed(Message(f"stoker/shed/{topic}", payload.encode(), self.time, **details))
+
+    def stop(self) -> None:
+        self.feed(Stop("SIGTERM"))
+
+    def read(self) -> None:
+        """What the sampler does at each interval."""
+        try:
+            celsius = self.sensor()
+        except SensorError as error:
+            self.feed(ReadingFailed("inside", error.reason, str(error), self.time))
+        else:
+            self.temperatures.append((self.time, celsius))
+            self.feed(Reading("inside", celsius, self.time))
+
+    def run(self, seconds: float) -> None:
+        """Let time pass: the room warms and cools, the sensor is read, deadlines come."""
+        end = self.time + seconds
+        while self.time < end:
+            step = min(self._next_reading, self.core.next_deadline(), end) - self.time
+            self._advance(max(step, 0.0))
+            if self.time >= self.core.next_deadline():
+                self.feed(Tick())
+            if self.time >= self._next_reading:
+                self._next_reading += self.settings.thermometers["inside"].interval
+                self.read()
+
+    def run_until(self, reached: Callable[[], bool], within: float) -> float:
+        """Let time pass second by second until something is so; how long it took. Fails after `within` seconds."""
+        start = self.time
+        while not reached():
+            assert self.time - start < within, f"not so after {within} s; last: {self.log[-1:]}"
+            self.run(1.0)
+        return self.time - start
+
+    # --- what a user sees ---------------------------------------------------------------------------------------------
+
+    @property
+    def reason(self) -> str:
+        return str(self.core.zones["room"].decision.reason)
+
+    def said(self, topic: str) -> str:
+        return self.broker.retained[f"stoker/shed/{topic}"].decode()
+
+    def events(self, kind: str = "") -> list[dict[str, Any]]:
+        events = [msgspec.json.decode(payload) for payload in self.broker.payloads("stoker/shed/event")]
+        return [event for event in events if event["event"] == kind or not kind]
+
+    def seconds_on(self) -> float:
+        total, since = 0.0, math.nan
+        for time, on in [*self.relay.history, (self.time, False)]:
+            if on:
+                since = time
+            elif not math.isnan(since):
+                total += time - since
+                since = math.nan
+        return total
+
+    # --- how it works -------------------------------------------------------------------------------------------------
+
+    def _advance(self, seconds: float) -> None:
+        self.room.relay = self.relay.on
+        self.room.advance(seconds)
+        self.time += seconds
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case SwitchHeater(name, on):
+                    self._carry_out(self.core.handle(self.relay.switch(name, on, self.time), self.now()))
+                case Publish():
+                    self.broker.publish(effect, self.time)
+                case Remember(key, None):
+                    self.memory.pop(key, None)
+                case Remember(key, str(value)):
+                    self.memory[key] = value
+                case Say():
+                    self.log.append(effect)
