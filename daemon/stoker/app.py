@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from stoker import devices
-from stoker.config import Config, ConfigError
+from stoker.config import Config, ConfigError, DriverChoice
 from stoker.core.messages import Effect, Input, LinkDown, Notice, Publish, Reload, Stop
 from stoker.core.stoker import Kept, Stoker
 from stoker.heaters import HeaterPort
@@ -203,7 +203,7 @@ class App:
         self._loop.handle(LinkDown("reload", "connecting anew as the configuration now says", 0))
 
 
-def _same(old: dict[str, devices.DriverChoice], new: dict[str, devices.DriverChoice]) -> set[str]:
+def _same(old: dict[str, DriverChoice], new: dict[str, DriverChoice]) -> set[str]:
     return {name for name in old.keys() & new.keys() if old[name] == new[name]}
 
 

@@ -8,7 +8,7 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeGuard, TypeVar, get_args
 
@@ -19,11 +19,12 @@ from msgspec.structs import fields, replace
 from stoker.core import settings as core
 from stoker.core.topics import Routes
 from stoker.link.settings import Mqtt
+from stoker.link.wellformed import TOPIC_BYTES, is_topic
 
 HOT = 60.0  # °C; a zone that may get warmer than this is worth a warning
 LONG_STALE = 1800.0  # seconds; so is one that trusts a reading for longer than this
-TOPIC_BYTES = 65535  # MQTT's own limit
 NAME_LENGTH = 64
+DEEPEST = 8  # tables in tables; TOML has no limit, Python's stack has
 LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 SECRET = ("password", "secret", "token")  # a key with such a word in its name: its value is never shown
 SPANS = 'a number of seconds or text such as "500ms", "10s", "5min", "4h", "2d"'
@@ -150,17 +151,17 @@ def _conf_d(path: Path) -> list[Path]:
         names = sorted(entry.name for entry in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
-    except OSError:
-        return [folder]  # read as a file, it tells what is wrong with it
+    except OSError as error:
+        raise ConfigError((Problem(folder, 0, "", f"cannot be read: {error.strerror}"),)) from None
     return [folder / name for name in names if name.endswith(".toml") and not name.startswith(".")]
 
 
 def _read(path: Path) -> _File:
     try:
         data = path.read_bytes()
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "no such file"
-        raise ConfigError((Problem(path, 0, "", f"cannot be read: {why}"),)) from None
+    except OSError as error:
+        hint = "; another one is named with --config FILE" if isinstance(error, FileNotFoundError) else ""
+        raise ConfigError((Problem(path, 0, "", f"cannot be read: {error.strerror}{hint}"),)) from None
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
         return _File(path, text, tomllib.loads(text))
@@ -189,6 +190,15 @@ def _is_table(value: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
 
 
+def _keys(table: dict[str, Any], key: Key = ()) -> Iterator[Key]:
+    """Every key in a table, a table's own before those in it."""
+    for name, value in table.items():
+        here = (*key, name)
+        yield here
+        if _is_table(value) and len(here) < DEEPEST:
+            yield from _keys(value, here)
+
+
 def _lines(text: str) -> dict[Key, int]:
     """In which line each key's statement begins. A statement is the fewest lines that are TOML by themselves."""
     lines: dict[Key, int] = {}
@@ -200,22 +210,13 @@ def _lines(text: str) -> dict[Key, int]:
             parsed = tomllib.loads(statement)
         except ValueError:
             continue  # it goes on in the next line
-        keys = list(_keys(parsed))
-        if statement.lstrip().startswith("["):
-            table = keys[-1]
-        else:
-            keys = [table + key for key in keys]
+        header = statement.lstrip().startswith("[")
+        keys = list(_keys(parsed, () if header else table))
         for key in keys:
             lines.setdefault(key, start)
+        table = keys[-1] if header else table
         statement, start = "", number + 1
     return lines
-
-
-def _keys(table: Mapping[str, Any]) -> Iterator[Key]:
-    for name, value in table.items():
-        yield (name,)
-        if _is_table(value):
-            yield from ((name, *key) for key in _keys(value))
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -231,29 +232,36 @@ def _dotted(key: Key) -> str:
     return ".".join(name if name and LETTERS.issuperset(name) else _quote(name) for name in key)
 
 
-def _found(key: Key, value: Any) -> str:
-    if any(word in key[-1].lower() for word in SECRET):
-        return "found a value that is not shown here"
+def _shown(value: Any) -> str:
     if isinstance(value, str):
-        return f"found {_quote(value)}"
+        return _quote(value)
     if isinstance(value, bool):
-        return f"found {str(value).lower()}"
+        return str(value).lower()
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return "a huge number"  # Python refuses to print one of more than 4300 digits
     if isinstance(value, int | float):
-        # Python refuses to print an integer of more than 4300 digits, and nobody would read it
-        return f"found {value!r}" if abs(value) < 2**63 or isinstance(value, float) else "found a huge number"
-    return (
-        "found a list" if isinstance(value, list) else "found a table" if _is_table(value) else "found a date or time"
-    )
+        return repr(value)
+    names = {"list": "a list", "dict": "a table"}
+    return names.get(type(value).__name__, "a date or time")
+
+
+def _found(key: Key, value: Any) -> str:
+    secret = any(word in key[-1].lower() for word in SECRET)
+    return f"found {'a value that is not shown here' if secret else _shown(value)}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _list(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _did_you_mean(word: object, names: Iterable[str]) -> str:
+def _did_you_mean(word: Any, names: Iterable[str]) -> str:
     from difflib import get_close_matches  # only a mistake needs it
 
-    close = get_close_matches(str(word)[:NAME_LENGTH].lower(), list(names), 1)
+    close = get_close_matches(_shown(word).strip('"').lower(), list(names), 1)
     return f" (did you mean {_quote(close[0])}?)" if close else ""
 
 
@@ -299,6 +307,8 @@ def _type_words(info: Any, span: bool = False) -> str:  # noqa: PLR0911 - one fo
             return _list(_quote(str(value)) for value in info.values)
         case "UnionType":
             return " or ".join(_type_words(each) for each in info.types if type(each).__name__ != "NoneType")
+        case "ListType":
+            return f"a list, each {_type_words(info.item_type)}"
         case name:
             return "a " + name.removesuffix("Type").lower()
 
@@ -318,23 +328,23 @@ def _convert(value: Any, kind: Any) -> Any:
     """The value as its field's type. Raises ValueError."""
     if isinstance(value, str) and _is_span(kind):
         value = parse_seconds(value)
-    if not _finite(value):
+    if not _is_finite(value):
         raise ValueError("TOML knows nan and inf; no key here does")
     return msgspec.convert(value, type=kind, strict=True)
 
 
-def _finite(value: Any) -> bool:
-    members: list[Any] = value if isinstance(value, list) else [value]
-    return all(not isinstance(each, float) or math.isfinite(each) for each in members)
+def _is_finite(value: Any) -> bool:
+    match value:
+        case [*members]:
+            return all(map(_is_finite, members))
+        case float():
+            return math.isfinite(value)
+        case _:
+            return True
 
 
-def _is_name(name: str, also: str = "") -> bool:
-    return 0 < len(name) <= NAME_LENGTH and LETTERS.issuperset(name.translate(dict.fromkeys(map(ord, also))) or "-")
-
-
-def _is_topic(topic: str) -> bool:
-    plain = topic.isprintable() and not topic.startswith("$") and not {"+", "#"} & set(topic)
-    return plain and 0 < len(topic.encode()) <= TOPIC_BYTES
+def _is_name(name: str, letters: frozenset[str] = LETTERS) -> bool:
+    return 0 < len(name) <= NAME_LENGTH and letters.issuperset(name)
 
 
 def _host_name() -> str:
@@ -370,10 +380,11 @@ class _Check:
     def _merge(self, into: dict[str, Any], tables: dict[str, Any], key: Key, file: int) -> None:
         for name, value in tables.items():
             here = (*key, name)
-            if not (_is_table(value) and _is_table(into.get(name))):
-                into[name] = {} if _is_table(value) else value
+            deeper = _is_table(value) and len(here) < DEEPEST
+            if not (deeper and _is_table(into.get(name))):
+                into[name] = {} if deeper else value
                 self._origin[here] = file
-            if _is_table(value):
+            if deeper:
                 self._merge(into[name], value, here, file)
 
     def config(self, drivers: Drivers) -> Config:
@@ -484,7 +495,7 @@ class _Check:
             return kind(**values) if complete else None
         except ValueError as error:  # a rule between the options of one driver
             blamed = str(error).partition(" ")[0]
-            self._problem(str(error), (*key, blamed) if blamed in table else key)
+            self._problem(_one_line(error), (*key, blamed) if blamed in table else key)
             return None
 
     def _field(self, key: Key, value: Any, kind: Any) -> Any:
@@ -516,7 +527,7 @@ class _Check:
     def _device(self) -> Device:
         """[device], its defaults filled in."""
         device = self._table_as(("device",), Device) or Device()
-        if device.id and not _is_name(device.id, "."):
+        if device.id and not _is_name(device.id, LETTERS | {"."}):
             rule = f"letters, digits, -, _ and dots, at most {NAME_LENGTH}"
             self._problem(f"found {_quote(device.id)}; allowed: {rule}", ("device", "id"))
             device = Device(state_dir=device.state_dir)
@@ -527,8 +538,6 @@ class _Check:
         key = ("mqtt",)
         self._only(key, _names(Mqtt) | _names(Base))
         mqtt, base = self._struct(key, Mqtt), self._struct(key, Base)
-        if mqtt and not mqtt.client_id:
-            mqtt = replace(mqtt, client_id=f"stoker-{device}")
         return mqtt, (base and base.base) or f"stoker/{device}"
 
     def _driven(
@@ -556,7 +565,7 @@ class _Check:
             here = (*key, "driver")
             known: list[str] | None = getattr(error, "known", None)
             if known is None:
-                text = f"{_found(here, name)}: {' '.join(str(error).split())}"
+                text = f"{_found(here, name)}: {_one_line(error)}"
             else:
                 found = _found(here, name) if here in self._origin else "missing"
                 text = f"{found}; allowed: {_list(map(_quote, known))}{_did_you_mean(name, known)}"
@@ -573,12 +582,10 @@ class _Check:
         """The topics that nobody chose: TEMPERATURE for the only one. What another device said is not said again."""
         own = [name for name in thermometers if name in choices and not _listens_to(choices[name])]
         topics = {name: f"TEMPERATURE/{name}" for name in own} if len(own) > 1 else dict.fromkeys(own, "TEMPERATURE")
-        return {
-            name: replace(thermometer, publish=topics[name])
-            if name in topics and ("thermometers", name, "publish") not in self._origin
-            else thermometer
-            for name, thermometer in thermometers.items()
-        }
+        chosen = {name for name in own if ("thermometers", name, "publish") in self._origin}
+        for name in topics.keys() - chosen:
+            thermometers[name] = replace(thermometers[name], publish=topics[name])
+        return thermometers
 
     # --- rules between keys
 
@@ -609,9 +616,7 @@ class _Check:
             self._check_reference((*key, "heater"), zone.heater, "heaters")
             other = heated.setdefault(zone.heater, name)
             if other != name:
-                text = (
-                    f"found {_quote(zone.heater)}, two zones on one heater; allowed: another than that of zones.{other}"
-                )
+                text = f"found {_quote(zone.heater)}, which heats zones.{other} already; allowed: one zone for a heater"
                 self._problem(text, (*key, "heater"))
             self._check_targets(key, zone)
             if thermometer := settings.thermometers.get(zone.thermometer):
@@ -646,51 +651,50 @@ class _Check:
     # --- topics
 
     def _check_topics(self, settings: core.Settings, choices: dict[str, DriverChoice]) -> None:
-        listened = {
-            ("thermometers", n, "topic"): topic for n, choice in choices.items() if (topic := _listens_to(choice))
-        }
-        published = {("thermometers", n, "publish"): own.publish for n, own in settings.thermometers.items()}
-        whole = [self._check_template(("mqtt", "base"), settings.base, ())]
-        whole += [self._check_template(key, topic, ()) for key, topic in published.items() if topic]
+        """Each topic by itself; then, where each is one, that no two are the same."""
+        heard = [(("thermometers", name, "topic"), _listens_to(choice)) for name, choice in choices.items()]
+        said = [(("thermometers", name, "publish"), own.publish) for name, own in settings.thermometers.items()]
+        heard, said = [each for each in heard if each[1]], [each for each in said if each[1]]
+        good = [self._check_template(key, topic) for key, topic in ((("mqtt", "base"), settings.base), *said)]
+        good += [self._check_topic(topic, key) for key, topic in heard]
         for field in fields(core.Topics):
             names = ("base", "device", "zone") if "{zone}" in field.default else ("base", "device")
-            whole.append(self._check_template(("topics", field.name), getattr(settings.topics, field.name), names))
-        whole += [self._check_topic(key, topic) for key, topic in listened.items()]
-        if not all(whole):
-            return
+            good.append(self._check_template(("topics", field.name), getattr(settings.topics, field.name), names))
+        if all(good):
+            self._check_collisions([*_routes(settings), *said], heard)
+
+    def _check_collisions(self, said: Iterable[tuple[Key, str]], heard: Iterable[tuple[Key, str]]) -> None:
         taken: dict[str, Key] = {}
-        ours = [*_routes(settings), *((key, topic) for key, topic in published.items() if topic)]
-        for key, topic in ours:
-            self._check_topic(key, topic)
+        for key, topic in said:
+            self._check_topic(topic, key, ("mqtt", "base"))  # filled in, it may be too long
             if topic in taken:
                 self._check_collision(key, taken[topic], topic)
             taken.setdefault(topic, key)
-        for key, topic in listened.items():
+        for key, topic in heard:  # two may follow one topic
             if topic in taken:
                 self._check_collision(key, taken[topic], topic)
 
-    def _check_template(self, key: Key, template: str, names: tuple[str, ...]) -> bool:
+    def _check_template(self, key: Key, template: str, names: tuple[str, ...] = ()) -> bool:
         rest = template
         for name in names:
             rest = rest.replace(f"{{{name}}}", "x")
         if "{" not in rest and "}" not in rest:
-            return self._check_topic(key, template)
+            return self._check_topic(template, key)
         placeholders = _list(f"{{{name}}}" for name in names)
         self._problem(f"found {_quote(template)}; allowed in braces: {placeholders}", key)
         return False
 
-    def _check_topic(self, key: Key, topic: str) -> bool:
-        if _is_topic(topic):
+    def _check_topic(self, topic: str, *keys: Key) -> bool:
+        if is_topic(topic) and not topic.startswith("$"):
             return True
         rule = f"an MQTT topic: 1 to {TOPIC_BYTES} bytes, printable, without + and #, no $ in front"
-        self._problem(f"found {_quote(topic)}; allowed: {rule}", key)
+        self._problem(f"found {_quote(topic)}; allowed: {rule}", *keys)
         return False
 
     def _check_collision(self, key: Key, other: Key, topic: str) -> None:
         if key == other:
-            self._problem(
-                f"found {_quote(self._value(key))} for more than one zone; allowed: a topic with {{zone}}", key
-            )
+            text = f"found {_quote(self._value(key))} for more than one zone; allowed: a topic with {{zone}}"
+            self._problem(text, key)
         elif key in self._origin or other not in self._origin:
             self._problem(_same_topic(topic, other), key, ("mqtt", "base"))
         else:
@@ -702,14 +706,23 @@ class _Check:
         if not mqtt.tls.enabled and not _is_loopback(mqtt.host):
             text = "TLS is off: everybody on the way can read the password and give orders"
             self._warning(text, ("mqtt", "tls", "enabled"))
-        self._warn_of_file(("mqtt", "password_file"), mqtt.password_file, private=True)
+        self._warn_of_login(mqtt)
         if mqtt.tls.enabled:
             self._warn_of_file(("mqtt", "tls", "ca_file"), mqtt.tls.ca_file)
             self._warn_of_file(("mqtt", "tls", "cert_file"), mqtt.tls.cert_file)
             self._warn_of_file(("mqtt", "tls", "key_file"), mqtt.tls.key_file, private=True)
-        credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), "mqtt.password")
-        if mqtt.username and not mqtt.password_file and not credential.exists():
-            text = "a user without a password: name the file that holds it with password_file"
+
+    def _warn_of_login(self, mqtt: Mqtt) -> None:
+        key, credentials = ("mqtt", "password_file"), os.environ.get("CREDENTIALS_DIRECTORY", "")
+        if not mqtt.username:
+            if mqtt.password_file:
+                self._warning("no password is sent without a username", key)
+        elif mqtt.password_file.startswith("/") or (mqtt.password_file and credentials):
+            self._warn_of_file(key, str(Path(credentials, mqtt.password_file)), private=True)
+        elif mqtt.password_file:
+            self._warning("not a whole path, so a systemd credential, and there are none here", key)
+        elif not os.access(f"{credentials or '/nonexistent'}/mqtt.password", os.R_OK):
+            text = "a user without a password: name its file with password_file, or give a credential mqtt.password"
             self._warning(text, ("mqtt", "username"))
 
     def _warn_of_file(self, key: Key, name: str, private: bool = False) -> None:
@@ -718,7 +731,7 @@ class _Check:
             return
         try:
             mode = Path(name).stat().st_mode
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL in it
             why = error.strerror if isinstance(error, OSError) else "no such file"
             self._warning(f"this file cannot be read now: {why}", key)
             return
@@ -735,9 +748,7 @@ class _Check:
                 self._warning(text, (*key, "max_temperature"))
             stale_after = settings.stale_after(name)
             if stale_after > LONG_STALE:
-                text = (
-                    f"heats for up to {show_seconds(stale_after)} without a reading; {show_seconds(LONG_STALE)} is long"
-                )
+                text = f"heats for {show_seconds(stale_after)} without a reading; {show_seconds(LONG_STALE)} is much"
                 self._warning(text, (*key, "stale_after"), interval)
             if stale_after <= settings.thermometers[zone.thermometer].interval:
                 text = f"{show_seconds(stale_after)} is no longer than its thermometer's interval: hardly any heat"
@@ -745,7 +756,7 @@ class _Check:
 
 
 def _names(kind: type[Struct]) -> set[str]:
-    return {field.name for field in fields(kind)}
+    return set(kind.__struct_fields__)
 
 
 def _listens_to(choice: DriverChoice) -> str:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from msgspec import Struct
+
 from stoker.config import Config, DriverChoice, Drivers
 from stoker.config import load as load_config
 from stoker.heaters import HeaterPort
@@ -9,9 +11,20 @@ from stoker_drivers import catalogue
 from stoker_drivers.interfaces import Listener, Thermometer
 
 
+def _thermometer_options(name: str) -> type[Struct]:
+    return catalogue.thermometer(name).Options
+
+
+def _heater_options(name: str) -> type[Struct]:
+    return catalogue.heater(name).Options
+
+
+DRIVERS = Drivers(_thermometer_options, _heater_options)
+
+
 def load(path: Path) -> Config:
     """Read the configuration, each device's table against its driver's options. Raises ConfigError."""
-    return load_config(path, Drivers(_thermometer_options, _heater_options))
+    return load_config(path, DRIVERS)
 
 
 def thermometer(choice: DriverChoice) -> Thermometer | Listener:

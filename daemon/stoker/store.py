@@ -23,7 +23,7 @@ class Store:
         self.path = directory / "stoker.db"
         self._queue: queue.SimpleQueue[tuple[str, str | None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
-        self._complained = ""
+        self._complained = False
 
     def load(self) -> dict[str, str]:
         """Everything remembered; nothing, with a line in the log, where that cannot be read. Call before `start`."""
@@ -52,11 +52,11 @@ class Store:
         self._thread.join(timeout)
 
     def _load(self) -> dict[str, str]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(self._connect()) as database:
             return dict(database.execute("SELECT key, value FROM remembered"))
 
     def _connect(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(self.path, timeout=5)
         try:
             database.execute("PRAGMA synchronous=FULL")  # an order that was confirmed survives a power cut
@@ -104,10 +104,10 @@ class Store:
         except (sqlite3.Error, OSError) as error:
             self._complain(error)
             return False
-        self._complained = ""
+        self._complained = False
         return True
 
     def _complain(self, error: Exception) -> None:
-        if self._complained != str(error):
-            self._complained = str(error)
+        if not self._complained:
+            self._complained = True
             log.warning("%s: %s; orders will not survive a restart until it can be written", self.path, error)

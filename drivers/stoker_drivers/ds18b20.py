@@ -5,6 +5,7 @@ Rule: a number is a temperature only after its scratchpad has been looked at. A 
 is the kernel's own `t=`, which knows every family's arithmetic.
 """
 
+import functools
 import importlib
 import logging
 import os
@@ -57,16 +58,12 @@ class Ds18b20:
         self._tree = Path(options.tree)
         self._read_before = ""
         self._resolution_tried = False
-        self._library = _library()
-        # a class of its own, since the library keeps its tree in the class: two trees must not disturb each other
-        self._sensor_class: Any = type("Sensor", (self._library.W1ThermSensor,), {"BASE_DIRECTORY": self._tree})
-        self._families = {f"{sensor.value:02x}" for sensor in self._library.Sensor}
 
     def read(self) -> float:
         """Measure (up to 0.8 s; 1.6 s where the first try was bad) and return °C.
 
         SensorError: `no-sensor`, `ambiguous`, `no-answer`, `crc-error`, `zero-scratchpad`, `power-on-value`,
-        `underpowered`, `thermocouple-fault`, `out-of-range`, `garbled`, `bus-error`.
+        `underpowered`, `thermocouple-fault`, `out-of-range`, `garbled`, `bus-error`, `library-missing`.
         """
         name = self._find()
         sensor = self._sensor(name)
@@ -81,6 +78,21 @@ class Ds18b20:
 
     def close(self) -> None:
         """Nothing is held between two readings."""
+
+    @functools.cached_property
+    def _library(self) -> Any:
+        """The module w1thermsensor, imported at the first reading."""
+        os.environ["W1THERMSENSOR_NO_KERNEL_MODULE"] = "1"  # or importing it runs modprobe and waits a second
+        try:
+            return importlib.import_module("w1thermsensor")
+        except ImportError as error:
+            text = f"driver ds18b20 needs the Python package w1thermsensor ({error}): pip install w1thermsensor"
+            raise SensorError("library-missing", text) from error
+
+    @functools.cached_property
+    def _sensor_class(self) -> Any:
+        """The library's class, as one of our own: it keeps its tree in the class, and two trees must not mix."""
+        return type("Sensor", (self._library.W1ThermSensor,), {"BASE_DIRECTORY": self._tree})
 
     def _sensor(self, name: str) -> Any:
         # With type and id given, the library looks at this one sensor: a broken neighbour cannot hide it.
@@ -119,7 +131,8 @@ class Ds18b20:
             raise SensorError("no-sensor", text) from error
         except OSError as error:
             raise SensorError("bus-error", f"1-wire bus {self._tree}: {error.strerror}") from error
-        return sorted(n for n in listed if (match := _NAME.fullmatch(n)) and match[1] in self._families)
+        families = {f"{sensor.value:02x}" for sensor in self._library.Sensor}
+        return sorted(name for name in listed if (match := _NAME.fullmatch(name)) and match[1] in families)
 
     def _set_resolution(self, name: str, path: Path, config: int | None) -> None:
         """Write the resolution where the chip has another: once, as a clone may be fixed at 12 bit."""
@@ -137,15 +150,6 @@ class Ds18b20:
                 "sensor %s stays at %d bit: setting %d bit needs root and a writable /sys (%s)",
                 *(name, _bits(config), wanted, error.strerror),
             )
-
-
-def _library() -> Any:
-    os.environ["W1THERMSENSOR_NO_KERNEL_MODULE"] = "1"  # or importing it runs modprobe and waits a second
-    try:
-        return importlib.import_module("w1thermsensor")
-    except ImportError as error:
-        text = f"driver ds18b20 needs the Python package w1thermsensor ({error}): pip install w1thermsensor"
-        raise SensorError("library-missing", text) from error
 
 
 def _lines(name: str, path: Path) -> list[str]:

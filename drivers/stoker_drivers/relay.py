@@ -81,16 +81,16 @@ class Relay:
 
     def _explain(self, error: Exception) -> str:
         where = f"{self._line} on {self._pins.where}"
-        what = str(error).strip("'") or type(error).__name__  # lgpio puts its text in quotes
+        what = str(error) or type(error).__name__
         gpiozero = _gpiozero()
-        if what == "GPIO busy":
+        if what == "'GPIO busy'":  # lgpio puts its text in quotes
             return f"{where} is in use by another program{self._pins.holder(self._line)}: stop it, or use another pin"
         if isinstance(error, gpiozero.GPIOPinInUse):
             return f"{where} is in use by another heater: two cannot share a pin"
         if isinstance(error, gpiozero.PinInvalidPin):
             return f"{where}: this board has no such pin"
-        if isinstance(error, gpiozero.PinUnknownPi):
-            return f"{where}: this is no Raspberry Pi ({what}); {LAPTOP}"
+        if isinstance(error, (gpiozero.PinUnknownPi, FileNotFoundError)):
+            return f"{where}: this is no Raspberry Pi, or its /proc/device-tree is hidden ({what}); {LAPTOP}"
         return f"{where}: {what}"
 
 
@@ -178,8 +178,8 @@ def _chip_pins_class() -> Any:
 
 def _lgpio() -> Any:
     """Import lgpio, which changes into its working directory (LG_WD) for good and makes a pipe there."""
-    if "lgpio" in sys.modules:
-        return sys.modules["lgpio"]
+    if (loaded := sys.modules.get("lgpio")) is not None:
+        return loaded
     try:
         with tempfile.TemporaryDirectory(dir=os.environ.get("LG_WD")) as scratch, contextlib.chdir(scratch):
             return importlib.import_module("lgpio")

@@ -55,7 +55,7 @@ class Remote:
             return self._number(payload.decode("ascii", "replace"))
         try:
             value = msgspec.json.decode(payload)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SensorError("bad-json", f"{self.topic}: not JSON: {error}") from error
         return self._number(self._follow(value))
 
@@ -79,5 +79,7 @@ class Remote:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    """Say it in a few words; not by `repr`, which has limits of its own (nesting, digits)."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= 40 else value[:40] + "...")
+    return "a number out of range" if type(value) in (int, float) else f"a JSON {type(value).__name__}"

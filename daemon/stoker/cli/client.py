@@ -51,8 +51,6 @@ class Client:
             match event:
                 case LinkUp():
                     return event
-                case LinkDown(reason="protocol"):
-                    continue  # the next try speaks MQTT 3.1.1
                 case LinkDown(text=text) | Notice(text=text):
                     break
                 case _:

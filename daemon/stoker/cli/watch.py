@@ -11,6 +11,8 @@ from stoker.config import Config
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Stop
 from stoker.core.topics import readable
 
+SHOWN = 4000  # bytes of a payload
+
 
 def main(arguments: Namespace) -> int:
     """Go on until Ctrl-C, through every loss of the broker."""
@@ -22,9 +24,8 @@ def main(arguments: Namespace) -> int:
             match event:
                 case Message(topic, payload, retained=retained):
                     mark = paint("2", " (retained)") if retained else ""
-                    print(
-                        time.strftime("%H:%M:%S"), paint("36", topic), paint("1", readable(payload)) + mark, flush=True
-                    )
+                    said = paint("1", readable(payload, SHOWN)) + mark
+                    print(time.strftime("%H:%M:%S"), paint("36", topic), said, flush=True)
                 case LinkUp(broker, protocol):
                     print(
                         f"connected to {broker}, MQTT {protocol}; subscribed to {', '.join(filters)}", file=sys.stderr

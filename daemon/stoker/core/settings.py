@@ -18,7 +18,10 @@ class Thermometer(Struct, frozen=True, kw_only=True):
     """One source of temperatures. `publish` is its topic; empty says nothing."""
 
     interval: Annotated[Seconds, Meta(ge=0.001, le=86400, description="time between two readings")] = 10.0
-    publish: Annotated[str, Meta(description="topic for its readings")] = ""
+    publish: Annotated[
+        str,
+        Meta(description="topic for its readings; left out: TEMPERATURE, of several TEMPERATURE/<name>; empty: none"),
+    ] = ""
     minimum: Annotated[float, Meta(ge=-100, le=1000, description="a reading below is implausible, °C")] = -40.0
     maximum: Annotated[float, Meta(ge=-100, le=1000, description="a reading above is implausible, °C")] = 85.0
 

@@ -252,7 +252,7 @@ class Stoker:
                     self._log("warning", f"no broker: {text}; trying again (failures: {tries})", reason=reason)
             case Notice(reason, text):
                 self._event(reason, text=text)
-                self._log("warning", text, reason=reason)
+                self._log("info" if reason == "dropped" else "warning", text, reason=reason)
 
     def _answered(self, event: Switched | SwitchFailed) -> None:
         self._awaited.discard(event.heater)
@@ -334,7 +334,7 @@ class Stoker:
         return out
 
     def _explain(self, zone: Zone) -> None:
-        """Log what became of a zone's wish where that is news."""
+        """Note what became of a zone's wish, and log it where that is news."""
         heater = self.heaters[zone.settings.heater]
         held = heater.decision.reason in (Reason.SHORT_CYCLE, Reason.SWITCH_FAILED)
         decision = heater.decision if held else zone.wish
@@ -342,7 +342,7 @@ class Stoker:
             fault = zone.forbidding is not None and zone.forbidding.fault
             text = f"{zone.name}: heater {'on' if heater.on else 'off'}, {decision.reason}: {decision.text}"
             self._log("warning" if fault else "info", text, zone=zone.name, reason=decision.reason)
-            zone.decision = decision
+        zone.decision = decision
 
     def _say(self, topic: str, payload: bytes) -> None:
         if self._said.get(topic) != payload:

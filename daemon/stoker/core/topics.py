@@ -123,7 +123,9 @@ def json(table: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode(table)
 
 
-def readable(payload: bytes) -> str:
-    """A payload as it may stand in a log or an event: short, and one line."""
-    text = payload[:60].decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text) + ("…" if payload[60:] else "")
+def readable(payload: bytes, most: int = 60) -> str:
+    """A payload as it may stand in a log or an event: one line, and no longer than `most` bytes of it."""
+    text = payload[:most].decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text) + (
+        "…" if payload[most:] else ""
+    )

@@ -1,8 +1,8 @@
 """What is still to be said, and what was said and not yet acknowledged. Pure: no paho, no clock, no lock.
 
-Rule: nothing grows without a bound, and what is dropped is counted. States are coalesced by topic and forgotten when the
-line goes, because the core says them all anew. Events outlive a lost line (and may come twice: at least once). Readings
-and answers are worth nothing late, so they are dropped while there is no line.
+Rule: nothing grows without a bound, and what is dropped is counted. States are coalesced by topic and forgotten when
+the line goes, because the core says them all anew. Events outlive a lost line (and may come twice: at least once).
+Readings and answers are worth nothing late, so they are dropped while there is no line.
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ from itertools import count
 
 from stoker.core.messages import Kind, Publish
 
-LIMITS: dict[Kind, int] = {"state": 400, "event": 200, "reading": 200, "answer": 200}
+LIMITS: dict[Kind, int] = {"reading": 200, "answer": 200, "event": 200, "state": 400}
 """The most that waits of each kind; beyond, the oldest of its kind goes."""
 
 
@@ -78,8 +78,9 @@ class Outbox:
 
     def dropped(self) -> str:
         """Name what was dropped since the last time ("3 readings and 1 event"), or give ""."""
-        parts = [f"{number} {kind}{'s' if number > 1 else ''}" for kind, number in sorted(self._dropped.items())]
+        numbers = [(self._dropped[kind], kind) for kind in LIMITS if self._dropped[kind]]
         self._dropped.clear()
+        parts = [f"{number} {kind}{'s' if number > 1 else ''}" for number, kind in numbers]
         return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
     def _key(self, publish: Publish) -> str | int:

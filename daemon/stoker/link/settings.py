@@ -19,7 +19,14 @@ class Tls(Struct, frozen=True, kw_only=True):
 class Mqtt(Struct, frozen=True, kw_only=True):
     """Where the broker is and who we are."""
 
-    host: Annotated[str, Meta(min_length=1, description="the broker's name or address")]
+    host: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            pattern=r"^(?:[^\s/:]+|[0-9a-fA-F:.]+(?:%\w+)?)\Z",  # a name or IPv4; IPv6, perhaps with its interface
+            description="the broker's name or address, without mqtts:// and port",
+        ),
+    ]
     port: Annotated[int, Meta(ge=0, le=65535, description="0: 8883 with TLS, 1883 without")] = 0
     username: Annotated[str, Meta(description="empty: no login")] = ""
     password_file: Annotated[

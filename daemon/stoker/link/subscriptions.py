@@ -6,11 +6,9 @@ wanted.
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import zip_longest
 
 RETRY_AFTER = 30.0  # seconds between two requests for a subscription that is refused
 REFUSED = 0x80  # and every code above
-
 SUBACK_WITHIN = 10.0  # seconds
 
 
@@ -40,17 +38,19 @@ class Subscriptions:
     def asked(self, packet: int, names: Sequence[str], now: float) -> None:
         """A SUBSCRIBE went out for these."""
         self._asked[packet] = names, now
+        self._retry.update((name, math.inf) for name in names if name in self._retry)
 
     def answered(self, packet: int, codes: Sequence[int], now: float) -> list[tuple[str, int]]:
         """The SUBACK came. Names what was refused for the first time, with the broker's code."""
         news: list[tuple[str, int]] = []
         names, _ = self._asked.pop(packet, ((), now))
-        for name, code in zip_longest(names, codes[: len(names)], fillvalue=REFUSED):
-            if int(code) < REFUSED:
-                self._standing.add(str(name))
-                self._retry.pop(str(name), None)
-            elif self.refused(str(name), now + RETRY_AFTER):
-                news.append((str(name), int(code)))
+        for index, name in enumerate(names):
+            code = codes[index] if index < len(codes) else REFUSED
+            if code < REFUSED:
+                self._standing.add(name)
+                self._retry.pop(name, None)
+            elif self.refused(name, now + RETRY_AFTER):
+                news.append((name, code))
         return news
 
     def refused(self, name: str, retry: float = math.inf) -> bool:

@@ -1,0 +1,57 @@
+# Everything that a developer types; `make` alone lists it.
+# All of it happens in $(VENV), which is made once and brought up to date when pyproject.toml changes.
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+
+# For the tests: a broker, and what builds systemd-python and (from Python 3.13 on) lgpio.
+DEBIAN_PACKAGES := mosquitto libsystemd-dev pkg-config gcc python3-dev swig
+
+.PHONY: help demo test check clean debian-packages
+.NOTPARALLEL:
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/demo.stamp ## a room kept warm over MQTT with TLS, all on this machine (ARGS="--speed 120")
+	@$(BIN)/stoker demo $(ARGS)
+
+test: debian-packages $(VENV)/test.stamp $(VENV)/systemd.built $(VENV)/pi.built ## every test (ARGS="-k relay")
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/check.stamp ## format, lint, types, and who may import what
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/ruff check --quiet
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/python -m pytest --quiet tests/test_boundaries.py
+
+clean: ## remove all that make and the tools made
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	@find daemon drivers tests -name __pycache__ -prune -exec rm -rf {} +
+
+debian-packages:
+	@scripts/debian-packages $(DEBIAN_PACKAGES) || echo "(the tests that need them are skipped)"
+
+$(VENV)/made.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	    { echo "stoker needs Python 3.11 or newer, and $(PYTHON) is not: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	    scripts/debian-packages $$($(PYTHON) -c 'import sys; print("python3.%d-venv" % sys.version_info[1])')
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/%.stamp: pyproject.toml $(VENV)/made.stamp
+	@echo "installing stoker[$*] into $(VENV), which may take a minute"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+# These have no wheel for every Python. Tried again when Debian's packages have changed. PYPI=1: lgpio brings its own C.
+$(VENV)/%.built: $(VENV)/test.stamp $(wildcard /var/lib/dpkg/status)
+	@echo "installing stoker[$*] into $(VENV)"
+	@PYPI=1 $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$*]' >$(VENV)/$*.log 2>&1 || \
+	    echo "stoker[$*] cannot be built here: its tests are skipped ($(VENV)/$*.log says why)"
+	@touch $@

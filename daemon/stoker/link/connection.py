@@ -1,0 +1,315 @@
+"""One connection: a paho client of its own, from CONNECT to the end, used by one thread alone.
+
+Rule: paho's callbacks only note what happened; the link looks at the notes after each `turn`. Everything that ends the
+connection is a LinkError. A new client for each connection, so nothing of the last one is sent late: no order that a
+broker kept (clean start, no session), and none of paho's own unacknowledged messages.
+"""
+
+import contextlib
+import math
+import select
+import socket
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any, Literal, cast
+
+import paho.mqtt.client as paho
+from paho.mqtt import properties as paho_properties
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
+
+from stoker.core.messages import Message, Notice, Publish
+from stoker.link import login, words
+from stoker.link.settings import Mqtt
+from stoker.link.waker import Waker
+from stoker.link.words import LinkError
+
+_Properties: Any = paho_properties.Properties  # untyped
+
+Version = Literal["5", "3.1.1"]
+
+CONNECT_TIMEOUT = 10.0  # seconds for each address of the broker, and again for TLS
+PING_AFTER = 0.7  # of a keepalive in silence. paho gives the answer as long again: a dead line is noticed within 1.5
+IN_FLIGHT = 20  # packets unacknowledged at once, in each direction
+LARGEST_PAYLOAD = 64 * 1024  # bytes; nothing that is meant for us comes near it
+LARGEST_PACKET = 128 * 1024  # bytes; MQTT 5 brokers keep larger ones to themselves
+LARGEST_CORRELATION = 1024  # bytes
+PACKET_OVERHEAD = 64  # bytes of a PUBLISH beside topic, payload and what an answer needs, at most
+
+# MQTT 5 reason codes; paho uses them for what it finds itself, too
+_PROTOCOL_ERROR = 0x82
+_UNSUPPORTED_VERSION = 0x84
+_KEEPALIVE_TIMEOUT = 0x8D
+
+
+class Connection:
+    """`open` it, then `turn` until it ends. `close` it in any case."""
+
+    def __init__(  # noqa: PLR0913 - all of it goes into one CONNECT
+        self,
+        settings: Mqtt,
+        version: Version,
+        *,
+        client_id: str,
+        will: tuple[str, bytes] | None,
+        waker: Waker,
+        now: Callable[[], float],
+    ) -> None:
+        self.accepted = False
+        self.arrived: list[Message | Notice] = []
+        self.acknowledged: list[tuple[int, int]] = []  # packet id, reason code
+        self.subscribed: list[tuple[int, list[int]]] = []  # packet id, a reason code for each filter
+        self.room = IN_FLIGHT
+        self.largest = math.inf  # bytes of a packet that the broker takes
+        self._settings = settings
+        self._version: Version = version
+        self._client_id = client_id
+        self._waker = waker
+        self._now = now
+        self._ping_after = math.inf  # seconds of silence; until CONNACK the caller keeps the time
+        self._heard = self._said = 0.0
+        self._answered = False  # an incoming message, with a PUBACK
+        self._refusal: int | None = None
+        self._goodbye: tuple[bool, int] | None = None  # said by the broker; its code, or paho's
+        self._error = _SwallowedError()
+        self._client = self._new_client(will)
+
+    def _new_client(self, will: tuple[str, bytes] | None) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            self._client_id,
+            protocol=paho.MQTTv5 if self._version == "5" else paho.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_TIMEOUT
+        client.max_inflight_messages = IN_FLIGHT
+        client.enable_logger(cast(Any, self._error))
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        if will:
+            client.will_set(*will, qos=1, retain=True)
+        return client
+
+    # --- what the link does -------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Read the files, look the name up, connect, do TLS and send CONNECT. Blocks for as long as these take."""
+        settings = self._settings
+        client: Any = self._client  # paho's types here are in part unknown, in part too narrow: a password may be bytes
+        try:
+            if settings.tls.enabled:
+                client.tls_set_context(login.tls_context(settings.tls))
+            if settings.username:
+                client.username_pw_set(settings.username, login.password(settings))
+            client.connect(*settings.address, int(settings.keepalive), **_connect_options(self._version))
+        except (OSError, ValueError) as error:
+            if getattr(error, "verify_code", 0) in words.EXPLAINED_BY_CERTIFICATE:
+                raise words.explain(error, settings, login.shown_certificate(settings)) from None
+            raise words.explain(error, settings) from None
+        self._socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def turn(self, until: float, reading: bool = True) -> None:
+        """Sleep until time.monotonic() is `until`, bytes come or the waker is set; then do what is due.
+
+        Without `reading`, what comes in stays in TCP.
+        """
+        sock = self._socket()
+        pending = reading and getattr(sock, "pending", int)() > 0  # decrypted already: poll would not see it
+        events = self._poll(sock, 0.0 if pending else min(until, self._ping_due), reading)
+        self._waker.clear()
+        if pending or events & ~select.POLLOUT:
+            self._read()
+        if events & select.POLLOUT:
+            self._client.loop_write()
+            self._said = monotonic()
+        if monotonic() >= self._ping_due:
+            self._client.loop_misc()
+            self._heard = self._said = monotonic()  # as paho does when it sends a ping
+        self._socket()
+
+    def publish(self, publish: Publish) -> int:
+        """Send it; the packet id that will come back in `acknowledged`."""
+        properties = _publish_properties(publish) if self._version == "5" else None
+        retain = publish.kind == "state"
+        info = self._client.publish(publish.topic, publish.payload, qos=1, retain=retain, properties=properties)
+        self._said = monotonic()
+        return info.mid
+
+    def fits(self, publish: Publish) -> bool:
+        """Whether the broker takes a packet of this size."""
+        texts = (publish.topic.encode(), publish.payload, publish.reply_to.encode(), publish.correlation)
+        return sum(map(len, texts)) + PACKET_OVERHEAD <= self.largest
+
+    def subscribe(self, names: Sequence[str]) -> int:
+        """Ask for these topic filters; the packet id that will come back in `subscribed`."""
+        _, packet = self._client.subscribe([(name, 1) for name in names])
+        self._said = monotonic()
+        if packet is None:
+            raise self._ended()
+        return packet
+
+    def unsubscribe(self, names: Sequence[str]) -> None:
+        """End these subscriptions."""
+        self._client.unsubscribe(list(names))
+        self._said = monotonic()
+
+    def goodbye(self, until: float) -> None:
+        """Send DISCONNECT, so that the broker forgets the will."""
+        self._client.disconnect()
+        with contextlib.suppress(LinkError):  # paho closes the socket as soon as it is sent
+            while monotonic() < until:
+                self.turn(until)
+
+    def close(self) -> None:
+        """Let the socket go, without a word where `goodbye` did not come first."""
+        if (sock := self._client.socket()) is not None:
+            sock.close()
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _ping_due(self) -> float:
+        return min(self._heard, self._said) + self._ping_after
+
+    def _socket(self) -> socket.socket:
+        sock = self._client.socket()
+        if sock is None:
+            raise self._ended()
+        return cast(socket.socket, sock)
+
+    def _poll(self, sock: socket.socket, until: float, reading: bool) -> int:
+        poll = select.poll()
+        poll.register(self._waker, select.POLLIN)
+        wanted = (select.POLLIN if reading else 0) | (select.POLLOUT if self._client.want_write() else 0)
+        if wanted:
+            poll.register(sock, wanted)
+        ready = dict(poll.poll(max(0, math.ceil((until - monotonic()) * 1000))))
+        return ready.get(sock.fileno(), 0)
+
+    def _read(self) -> None:
+        try:
+            self._client.loop_read()
+        except Exception as error:  # paho 2.1 lets its parser's errors out, of any type; callbacks of ours only note
+            raise LinkError("malformed", f"{words.place(self._settings)} sent no proper MQTT: {error}") from None
+        self._heard = monotonic()
+        if self._answered:
+            self._said, self._answered = self._heard, False
+
+    def _ended(self) -> LinkError:
+        """Why paho has no socket any more."""
+        settings, broker = self._settings, words.place(self._settings)
+        by_broker, code = self._goodbye or (False, 0)
+        error = self._error.first
+        if self._refusal is None and code == _PROTOCOL_ERROR and not self.accepted:
+            self._refusal = _UNSUPPORTED_VERSION  # paho's answer to a CONNACK that is none
+        if self._refusal is not None:
+            failure = words.connack(self._refusal, settings, self._version)
+        elif by_broker:
+            failure = words.disconnect(code, settings, self._client_id)
+        elif code == _KEEPALIVE_TIMEOUT:
+            failure = LinkError("keepalive", f"{broker} has fallen silent: no answer to a ping")
+        elif code == _PROTOCOL_ERROR:
+            failure = LinkError("malformed", f"{broker} sent no proper MQTT")
+        elif error is not None and (self.accepted or hasattr(error, "library")):
+            failure = words.explain(error, settings)
+        elif not self.accepted:
+            failure = words.closed_early(settings, self._version)
+        else:
+            failure = LinkError("closed", f"{broker} closed the connection")
+        return failure
+
+    # --- paho's callbacks: notes, nothing else ------------------------------------------------------------------------
+
+    def _on_connect(
+        self, client: paho.Client, _data: object, _flags: object, reason: ReasonCode, properties: object
+    ) -> None:
+        if reason.is_failure:
+            self._refusal = reason.value
+            return
+        self.accepted = True
+        self.room = min(IN_FLIGHT, getattr(properties, "ReceiveMaximum", IN_FLIGHT))
+        self.largest = getattr(properties, "MaximumPacketSize", math.inf)
+        keepalive = self._settings.keepalive
+        self._ping_after = PING_AFTER * min(keepalive, getattr(properties, "ServerKeepAlive", 0) or keepalive)
+        # paho cannot ping more often than the keepalive it announced, and takes a broker's 0 as never
+        cast(Any, client)._keepalive = self._ping_after
+        self._heard = self._said = monotonic()
+
+    def _on_disconnect(
+        self, _client: paho.Client, _data: object, flags: paho.DisconnectFlags, reason: ReasonCode, _properties: object
+    ) -> None:
+        self._goodbye = self._goodbye or (flags.is_disconnect_packet_from_server, reason.value)
+
+    def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        self.arrived.append(_incoming(message, self._now()))
+        self._answered = self._answered or message.qos > 0
+
+    def _on_publish(
+        self, _client: paho.Client, _data: object, packet: int, reason: ReasonCode, _properties: object
+    ) -> None:
+        self.acknowledged.append((packet, reason.value))
+
+    def _on_subscribe(
+        self, _client: paho.Client, _data: object, packet: int, reasons: list[ReasonCode], _properties: object
+    ) -> None:
+        self.subscribed.append((packet, [reason.value for reason in reasons]))
+
+
+class _SwallowedError:
+    """Stands in for paho's logger: paho logs the error that broke the line, and tells it in no other way."""
+
+    first: OSError | None = None
+
+    def log(self, _level: int, _text: str, *arguments: object) -> None:
+        if self.first is None and arguments and isinstance(arguments[-1], OSError):
+            self.first = arguments[-1]
+
+
+def _connect_options(version: Version) -> dict[str, Any]:
+    if version != "5":
+        return {}  # a clean session is paho's default
+    properties = _Properties(PacketTypes.CONNECT)
+    properties.ReceiveMaximum = IN_FLIGHT
+    properties.MaximumPacketSize = LARGEST_PACKET
+    return {"clean_start": True, "properties": properties}
+
+
+def _publish_properties(publish: Publish) -> Any:
+    if not (publish.correlation or publish.reply_to or publish.expires_in):
+        return None
+    properties = _Properties(PacketTypes.PUBLISH)
+    if publish.correlation:
+        properties.CorrelationData = publish.correlation
+    if publish.reply_to:
+        properties.ResponseTopic = publish.reply_to
+    if publish.expires_in:
+        properties.MessageExpiryInterval = publish.expires_in
+    return properties
+
+
+def _incoming(message: paho.MQTTMessage, at: float) -> Message | Notice:
+    try:
+        topic = message.topic
+    except UnicodeDecodeError:
+        return Notice("malformed", "a message came on a topic that is not UTF-8: dropped")
+    correlation = bytes(getattr(message.properties, "CorrelationData", b""))
+    for what, size, most in (
+        ("message", len(message.payload), LARGEST_PAYLOAD),
+        ("correlation", len(correlation), LARGEST_CORRELATION),
+    ):
+        if size > most:
+            return Notice("too-large", f"a {what} of {size} bytes came on {topic}: dropped, the most is {most}")
+    expiry = getattr(message.properties, "MessageExpiryInterval", None)
+    return Message(
+        topic,
+        bytes(message.payload),
+        at,
+        retained=bool(message.retain),
+        expires_in=None if expiry is None else float(expiry),
+        reply_to=getattr(message.properties, "ResponseTopic", ""),
+        correlation=correlation,
+    )

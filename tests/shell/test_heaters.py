@@ -1,0 +1,66 @@
+"""The heater's driver: claimed when it can be, let go whatever happens."""
+
+from stoker.core.messages import Switched, SwitchFailed
+from stoker.heaters import HeaterPort
+from stoker_drivers.interfaces import HeaterError
+
+
+class Relay:
+    """A relay whose line may be taken and whose switching may fail."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.failure: Exception | None = None
+        self.closed = 0
+
+    def switch(self, on: bool) -> None:
+        if self.failure:
+            raise self.failure
+        self.on = on
+
+    def close(self) -> None:
+        self.on = False
+        self.closed += 1
+
+
+def test_a_line_in_use_is_claimed_as_soon_as_it_is_free() -> None:
+    relay, busy = Relay(), True
+
+    def claim() -> Relay:
+        if busy:
+            raise HeaterError("GPIO17 is in use")
+        return relay
+
+    port = HeaterPort("radiator", claim)
+    assert port.switch(True) == SwitchFailed("radiator", "GPIO17 is in use")
+    busy = False
+    assert port.switch(False) == Switched("radiator", False)
+    assert port.switch(True) == Switched("radiator", True)
+    assert relay.on
+
+
+def test_a_driver_that_fails_is_driven_off_and_claimed_anew() -> None:
+    relays: list[Relay] = []
+
+    def claim() -> Relay:
+        relays.append(Relay())
+        return relays[-1]
+
+    port = HeaterPort("radiator", claim)
+    port.switch(True)
+    relays[0].failure = OSError(5, "Input/output error")
+    assert port.switch(False) == SwitchFailed("radiator", "OSError: [Errno 5] Input/output error")
+    assert (relays[0].on, relays[0].closed) == (False, 1)
+
+    assert port.switch(False) == Switched("radiator", False)
+    assert len(relays) == 2
+
+
+def test_close_is_off_and_may_come_twice() -> None:
+    relay = Relay()
+    port = HeaterPort("radiator", lambda: relay)
+    port.switch(True)
+    port.close()
+    port.close()
+
+    assert (relay.on, relay.closed) == (False, 1)

@@ -1,0 +1,44 @@
+"""The one queue: in order, bounded, never lost is a Stop, and a signal handler may put while the loop waits."""
+
+import os
+import signal
+import threading
+
+from stoker.core.messages import Stop, Tick
+from stoker.inbox import LIMIT, Inbox, monotonic
+
+
+def test_events_come_out_in_the_order_in_which_they_came_in() -> None:
+    inbox: Inbox[int] = Inbox()
+    for number in range(5):
+        inbox.put(number)
+
+    assert [inbox.get() for _ in range(5)] == [0, 1, 2, 3, 4]
+
+
+def test_a_deadline_that_has_passed_is_no_wait_and_no_error() -> None:
+    inbox: Inbox[int] = Inbox()
+
+    assert inbox.get(until=monotonic() - 1000) is None
+
+
+def test_a_flood_is_dropped_and_counted_but_a_stop_gets_through() -> None:
+    inbox: Inbox[Tick | Stop] = Inbox()
+    for _ in range(LIMIT + 7):
+        inbox.put(Tick())
+    inbox.put(Stop("SIGTERM"))
+
+    assert inbox.dropped == 7
+    assert inbox.crowded()
+    assert [inbox.get() for _ in range(LIMIT + 1)][-1] == Stop("SIGTERM")
+    assert not inbox.crowded()
+
+
+def test_a_signal_that_arrives_while_the_loop_waits_wakes_it() -> None:
+    inbox: Inbox[str] = Inbox()
+    before = signal.signal(signal.SIGUSR1, lambda *_: inbox.put("signal"))
+    try:
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        assert inbox.get(until=monotonic() + 30) == "signal"
+    finally:
+        signal.signal(signal.SIGUSR1, before)
