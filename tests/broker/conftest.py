@@ -41,6 +41,13 @@ def broker(mosquitto: MakeBroker, authority: Authority) -> Mosquitto:
 
 
 @pytest.fixture
+def strict(mosquitto: MakeBroker, authority: Authority) -> Mosquitto:
+    """A broker that asks for a client certificate, running. It shows its CA's certificate with its own."""
+    lines = ["require_certificate true", f"cafile {authority.ca_file}"]
+    return mosquitto(authority=authority, lines=lines).start()
+
+
+@pytest.fixture
 def link() -> Iterator[MakeLink]:
     """Make links that have started, and what they put."""
     with ExitStack() as stack:

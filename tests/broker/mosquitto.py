@@ -178,7 +178,7 @@ class Mosquitto:
             text.append("user root")  # it would drop to a user that may not read the test's folder
         if self.authority is not None:
             certificate, key = self._certificate or self.authority.issue(HOST, "localhost")
-            text += [f"certfile {certificate}", f"keyfile {key}", f"cafile {self.authority.ca_file}"]
+            text += [f"certfile {certificate}", f"keyfile {key}"]
         text.append(f"allow_anonymous {'false' if self.users else 'true'}")
         if self.users:
             text.append(f"password_file {self._write_passwords()}")

@@ -1,5 +1,6 @@
 """Finding the broker: with TLS, a password and MQTT 5; with 3.1.1 where 5 is refused; when it appears only later."""
 
+import ssl
 import sys
 import threading
 import time
@@ -8,11 +9,11 @@ from pathlib import Path
 import pytest
 from broker.conftest import MakeBroker, MakeLink, MakeObserver
 from broker.mosquitto import Authority, Mosquitto
-from broker.tiny import TinyBroker, close, connack
-from msgspec.structs import replace
+from broker.tiny import TinyBroker, close, connack, plain
 
 from stoker.core.messages import LinkDown, LinkUp, Message, Publish
-from stoker.link.settings import Mqtt, Tls
+from stoker.link import backoff
+from stoker.link.settings import Tls
 
 
 def test_connects_over_tls_with_user_and_password_and_mqtt_5(
@@ -39,11 +40,6 @@ def test_speaks_3_1_1_when_told(broker: Mosquitto, link: MakeLink, observer: Mak
     others.say("orders", "21", ResponseTopic="answers")
     assert heard.next(Message).reply_to == ""
     assert "(p2, c1" in broker.log
-
-
-def plain(port: int, **changes: object) -> Mqtt:
-    settings = Mqtt(host="127.0.0.1", port=port, reconnect_max=1.0, tls=Tls(enabled=False))
-    return replace(settings, **changes)
 
 
 @pytest.mark.parametrize("refusal", [connack(1), connack(0x84, 5), close], ids=["3.1.1's code", "5's code", "closes"])
@@ -94,14 +90,17 @@ def test_waits_for_a_broker_that_is_absent_at_first(
     assert heard.next(LinkUp)
 
 
-def test_reads_the_password_anew_for_every_try(broker: Mosquitto, link: MakeLink) -> None:
+def test_reads_the_password_anew_for_every_try(
+    broker: Mosquitto, link: MakeLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "PATIENT_BASE", 0.5)
     password = broker.password_file("shed")
     right = password.read_text()
     password.write_text("wrong\n")
     _, heard = link(broker.settings())
     heard.down("bad-login")
     password.write_text(right)
-    assert heard.next(LinkUp, timeout=15)
+    assert heard.next(LinkUp)
 
 
 @pytest.mark.parametrize("name", ["", "mqtt.password", "another"])
@@ -116,8 +115,7 @@ def test_takes_the_password_from_a_systemd_credential(
     assert heard.next(LinkUp)
 
 
-def test_shows_a_client_certificate(mosquitto: MakeBroker, authority: Authority, link: MakeLink) -> None:
-    strict = mosquitto(authority=authority, lines=["require_certificate true"]).start()
+def test_shows_a_client_certificate(strict: Mosquitto, authority: Authority, link: MakeLink) -> None:
     certificate, key = authority.issue("shed.example")
     tls = Tls(ca_file=str(strict.ca_file), cert_file=str(certificate), key_file=str(key))
     _, heard = link(strict.settings(tls=tls))
@@ -127,6 +125,18 @@ def test_shows_a_client_certificate(mosquitto: MakeBroker, authority: Authority,
 def test_takes_a_name_where_the_certificate_has_it(broker: Mosquitto, link: MakeLink) -> None:
     _, heard = link(broker.settings(host="localhost"))
     assert heard.next(LinkUp).broker == f"localhost:{broker.port}"
+
+
+def test_names_the_host_in_the_handshake(authority: Authority, link: MakeLink) -> None:
+    names: list[str | None] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("localhost"))
+    context.sni_callback = lambda _sock, name, _context: names.append(name)
+    with TinyBroker({5: connack(0, 5)}, context=context) as tiny:
+        tls = Tls(ca_file=str(authority.ca_file))
+        _, heard = link(plain(tiny.port, host="localhost", tls=tls))
+        heard.next(LinkUp)
+    assert names == ["localhost"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts the thread's own wake-ups, in /proc")

@@ -2,9 +2,14 @@
 
 import socket
 import socketserver
+import ssl
 import threading
 import time
 from typing import Any, Self
+
+from msgspec.structs import replace
+
+from stoker.link.settings import Mqtt, Tls
 
 Answer = bytes
 
@@ -21,12 +26,16 @@ def connack(code: int, level: int = 4, properties: bytes = b"") -> Answer:
 class TinyBroker:
     """Listens on 127.0.0.1 while entered. `answers`: protocol level -> what CONNECT is answered with.
 
-    A SUBSCRIBE is granted, a PUBLISH is not acknowledged, and a ping is answered unless `mute`.
+    A SUBSCRIBE is granted, a ping answered, and a PUBLISH answered with `puback`, a reason code, unless that is None.
+    `context` is for TLS.
     """
 
-    def __init__(self, answers: dict[int, Answer], *, mute: bool = False) -> None:
+    def __init__(
+        self, answers: dict[int, Answer], *, puback: int | None = None, context: ssl.SSLContext | None = None
+    ) -> None:
         self.answers = answers
-        self.mute = mute
+        self._puback = puback
+        self._context = context
         self.levels: list[int] = []  # of every CONNECT
         self.packets: list[tuple[float, int, bytes]] = []  # when, first byte, body
         self._connections: list[socket.socket] = []
@@ -52,18 +61,30 @@ class TinyBroker:
                 continue
         self._connections.clear()
 
+    def send(self, packet: bytes) -> None:
+        """Send these bytes over the last connection."""
+        self._connections[-1].sendall(packet)
+
+    def received(self, kind: int) -> list[tuple[float, bytes]]:
+        """Every packet of this type (3: PUBLISH, 12: PINGREQ, 14: DISCONNECT): when, and its body."""
+        return [(when, body) for when, first, body in self.packets if first >> 4 == kind]
+
     def _handler(self) -> Any:
         tiny = self
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
-                tiny._connections.append(self.request)
                 try:
-                    tiny._serve(self.request)
+                    sock = tiny._accept(self.request)
+                    tiny._connections.append(sock)
+                    tiny._serve(sock)
                 except (OSError, EOFError):
                     return
 
         return Handler
+
+    def _accept(self, sock: socket.socket) -> socket.socket:
+        return self._context.wrap_socket(sock, server_side=True) if self._context else sock
 
     def _serve(self, sock: socket.socket) -> None:
         level = 0
@@ -81,10 +102,19 @@ class TinyBroker:
                 case 8:
                     empty = b"\0" if level == 5 else b""
                     sock.sendall(bytes([0x90, 3 + len(empty)]) + body[:2] + empty + b"\1")
-                case 12 if not self.mute:
+                case 3 if self._puback is not None:
+                    size = int.from_bytes(body[:2])
+                    sock.sendall(b"\x40\x03" + body[2 + size : 4 + size] + bytes([self._puback]))
+                case 12:
                     sock.sendall(b"\xd0\0")
                 case _:
                     pass
+
+
+def plain(port: int, **changes: Any) -> Mqtt:
+    """Settings for a broker on this port of 127.0.0.1, without TLS."""
+    settings = Mqtt(host="127.0.0.1", port=port, reconnect_max=1.0, tls=Tls(enabled=False))
+    return replace(settings, **changes)
 
 
 def read_packet(sock: socket.socket) -> tuple[int, bytes]:

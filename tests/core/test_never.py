@@ -173,8 +173,13 @@ class Anything(RuleBasedStateMachine):
     @invariant()
     def no_heat_without_a_fresh_reading(self) -> None:
         for name, relay in getattr(self, "relays", {}).items():
-            if relay.on and not relay.broken:
+            if relay.on and not self.core.heaters[name].failure:
                 self.check_fresh(name)
+
+    @invariant()
+    def a_relay_that_failed_is_soon_driven_off_again(self) -> None:
+        for heater in self.core.heaters.values() if hasattr(self, "core") else ():
+            assert not heater.failure or self.core.next_deadline() <= self.time + 10.0
 
     @invariant()
     def every_decision_has_its_reason(self) -> None:

@@ -1,8 +1,11 @@
 """Whole failures: what goes wrong, when the heater goes off, what is said, and how heat comes back by itself."""
 
+import itertools
+
 import pytest
 from fakes import SimulatedHouse
 
+from stoker.core.messages import Switched, SwitchFailed
 from stoker_drivers.interfaces import SensorError
 from stoker_drivers.mock import Room
 
@@ -140,23 +143,38 @@ def test_a_relay_that_does_not_switch_is_driven_off_again_and_again() -> None:
     assert house.relay.history[-1][1] is False
 
 
-def test_a_relay_that_fails_for_hours_is_not_hammered() -> None:
+def test_a_relay_that_fails_for_hours_is_driven_off_until_it_obeys_and_told_once() -> None:
     house = cold_house()
-    attempts = 0
-
-    def refuse(name: str, on: bool, now: float):  # type: ignore[no-untyped-def]
-        nonlocal attempts
-        attempts += 1
-        assert on is False
-        return type(house.relay).switch(house.relay, name, on, now)
-
     house.relay.broken = "no such line"
     house.order("room/mode/set", "off")
-    house.relay.switch = refuse  # type: ignore[method-assign]
+    house.run(6 * 3600)
+    assert len(house.events("fault")) == 1
+
+    house.relay.broken = ""
+    house.run(10)
+    assert not house.relay.on
+
+
+def test_a_relay_that_cannot_be_switched_on_is_tried_less_and_less_often() -> None:
+    house = cold_house()
+    house.order("room/mode/set", "off")
+    house.run(15)
+    tries: list[float] = []
+
+    def off_only(name: str, on: bool, now: float) -> Switched | SwitchFailed:
+        if on:
+            tries.append(now)
+            return SwitchFailed(name, "it stays open")
+        return Switched(name, on)
+
+    house.relay.switch = off_only  # type: ignore[method-assign]
+    house.order("room/mode/set", "heat")
     house.run(6 * 3600)
 
-    assert 30 < attempts < 60, "quickly at first, then each ten minutes, and never given up"
-    assert len(house.events("fault")) == 1
+    pauses = [later - earlier for earlier, later in itertools.pairwise(tries)]
+    assert pauses[0] < 15
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == pytest.approx(600, abs=15)
 
 
 def test_a_flapping_sensor_does_not_fill_the_log() -> None:

@@ -10,7 +10,8 @@ from stoker.core.messages import Reason
 from stoker.core.settings import Heater as Settings
 from stoker.core.zone import Decision
 
-RETRY_FIRST, RETRY_MOST = 1.0, 600.0  # seconds between attempts to drive off a relay that failed
+RETRY_FIRST, RETRY_MOST = 1.0, 10.0  # seconds between attempts to drive off a relay that failed
+DISTRUST_FIRST, DISTRUST_MOST = 10.0, 600.0  # seconds that a relay which failed to switch on stays off, growing
 
 
 class Heater:
@@ -23,6 +24,7 @@ class Heater:
         self.failure = ""  # why the driver could not switch; empty while it can
         self.retry_at = math.inf
         self._pause = RETRY_FIRST
+        self._distrust = 0.0
         self.decision = Decision(False, Reason.NO_TEMPERATURE_YET, "just started")
 
     def decide(self, wishes: Iterable[Decision], now: float) -> Decision:
@@ -37,7 +39,7 @@ class Heater:
     def _settle(self, wish: Decision, now: float) -> Decision:
         if self.failure:
             return Decision(False, Reason.SWITCH_FAILED, self.failure, fault=True, until=self.retry_at)
-        free_at = self.since + (self.settings.min_on if self.on else self.settings.min_off)
+        free_at = self.since + (self.settings.min_on if self.on else max(self.settings.min_off, self._distrust))
         if wish.on is self.on or wish.fault or now >= free_at:
             return wish
         state = "on" if self.on else "off"
@@ -53,11 +55,13 @@ class Heater:
         if on is not self.on or self.failure:
             self.since = now
         if on:
-            self._pause = RETRY_FIRST
-        self.on, self.failure, self.retry_at = on, "", math.inf
+            self._distrust = 0.0
+        self.on, self.failure, self.retry_at, self._pause = on, "", math.inf, RETRY_FIRST
 
     def failed(self, text: str, now: float) -> None:
-        """The driver could not. Off is tried again, at growing intervals until it once went on as it should."""
+        """The driver could not. Off is tried until it works; then on is, at growing intervals until that works too."""
+        if not self.failure:
+            self._distrust = min(max(DISTRUST_FIRST, self._distrust * 2), DISTRUST_MOST)
         self.failure = text
         self.retry_at = now + self._pause
         self._pause = min(self._pause * 2, RETRY_MOST)

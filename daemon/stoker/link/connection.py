@@ -6,6 +6,7 @@ broker kept (clean start, no session), and none of paho's own unacknowledged mes
 """
 
 import contextlib
+import errno
 import math
 import select
 import socket
@@ -69,7 +70,6 @@ class Connection:
         self._now = now
         self._ping_after = math.inf  # seconds of silence; until CONNACK the caller keeps the time
         self._heard = self._said = 0.0
-        self._answered = False  # an incoming message, with a PUBACK
         self._refusal: int | None = None
         self._goodbye: tuple[bool, int] | None = None  # said by the broker; its code, or paho's
         self._error = _SwallowedError()
@@ -85,6 +85,7 @@ class Connection:
         client.connect_timeout = CONNECT_TIMEOUT
         client.max_inflight_messages = IN_FLIGHT
         client.enable_logger(cast(Any, self._error))
+        client.on_socket_register_write = _later
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
@@ -109,14 +110,18 @@ class Connection:
         except (OSError, ValueError) as error:
             if getattr(error, "verify_code", 0) in words.EXPLAINED_BY_CERTIFICATE:
                 raise words.explain(error, settings, login.shown_certificate(settings)) from None
+            if settings.tls.enabled and isinstance(error, ConnectionError) and error.errno != errno.ECONNREFUSED:
+                raise words.hung_up(settings) from None
             raise words.explain(error, settings) from None
         self._socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def turn(self, until: float, reading: bool = True) -> None:
-        """Sleep until time.monotonic() is `until`, bytes come or the waker is set; then do what is due.
+        """Send what is to be sent, sleep until time.monotonic() is `until`, bytes come or the waker is set, and read.
 
         Without `reading`, what comes in stays in TCP.
         """
+        if self.accepted:
+            self._write()
         sock = self._socket()
         pending = reading and getattr(sock, "pending", int)() > 0  # decrypted already: poll would not see it
         events = self._poll(sock, 0.0 if pending else min(until, self._ping_due), reading)
@@ -124,19 +129,17 @@ class Connection:
         if pending or events & ~select.POLLOUT:
             self._read()
         if events & select.POLLOUT:
-            self._client.loop_write()
-            self._said = monotonic()
+            self._write()
         if monotonic() >= self._ping_due:
             self._client.loop_misc()
             self._heard = self._said = monotonic()  # as paho does when it sends a ping
         self._socket()
 
     def publish(self, publish: Publish) -> int:
-        """Send it; the packet id that will come back in `acknowledged`."""
+        """Send it in the next `turn`; the packet id that will come back in `acknowledged`."""
         properties = _publish_properties(publish) if self._version == "5" else None
         retain = publish.kind == "state"
         info = self._client.publish(publish.topic, publish.payload, qos=1, retain=retain, properties=properties)
-        self._said = monotonic()
         return info.mid
 
     def fits(self, publish: Publish) -> bool:
@@ -145,17 +148,15 @@ class Connection:
         return sum(map(len, texts)) + PACKET_OVERHEAD <= self.largest
 
     def subscribe(self, names: Sequence[str]) -> int:
-        """Ask for these topic filters; the packet id that will come back in `subscribed`."""
+        """Ask for these topic filters in the next `turn`; the packet id that will come back in `subscribed`."""
         _, packet = self._client.subscribe([(name, 1) for name in names])
-        self._said = monotonic()
         if packet is None:
             raise self._ended()
         return packet
 
     def unsubscribe(self, names: Sequence[str]) -> None:
-        """End these subscriptions."""
+        """End these subscriptions in the next `turn`."""
         self._client.unsubscribe(list(names))
-        self._said = monotonic()
 
     def goodbye(self, until: float) -> None:
         """Send DISCONNECT, so that the broker forgets the will."""
@@ -196,8 +197,11 @@ class Connection:
         except Exception as error:  # paho 2.1 lets its parser's errors out, of any type; callbacks of ours only note
             raise LinkError("malformed", f"{words.place(self._settings)} sent no proper MQTT: {error}") from None
         self._heard = monotonic()
-        if self._answered:
-            self._said, self._answered = self._heard, False
+
+    def _write(self) -> None:
+        if self._client.want_write():
+            self._client.loop_write()
+            self._said = monotonic()
 
     def _ended(self) -> LinkError:
         """Why paho has no socket any more."""
@@ -246,7 +250,6 @@ class Connection:
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         self.arrived.append(_incoming(message, self._now()))
-        self._answered = self._answered or message.qos > 0
 
     def _on_publish(
         self, _client: paho.Client, _data: object, packet: int, reason: ReasonCode, _properties: object
@@ -257,6 +260,10 @@ class Connection:
         self, _client: paho.Client, _data: object, packet: int, reasons: list[ReasonCode], _properties: object
     ) -> None:
         self.subscribed.append((packet, [reason.value for reason in reasons]))
+
+
+def _later(_client: object, _data: object, _sock: object) -> None:
+    """Makes paho leave the writing to `turn`, where what a broker says before it hangs up is read first."""
 
 
 class _SwallowedError:

@@ -46,10 +46,12 @@ SYSTEM: tuple[tuple[type[BaseException], str, str], ...] = (
 )
 """What the system says: the first that fits."""
 
+HUNG_UP = "{broker} hung up during the TLS handshake: is that its TLS port (often 8883)?"
+
 TLS: tuple[tuple[str, str, str], ...] = (
     ("WRONG_VERSION_NUMBER", "no-tls", "{broker} does not speak TLS: set mqtt.port to its TLS port (often 8883)"),
     ("RECORD_LAYER_FAILURE", "no-tls", "{broker} does not speak TLS: set mqtt.port to its TLS port (often 8883)"),
-    ("EOF", "no-tls", "{broker} hung up during the TLS handshake: is that its TLS port (often 8883)?"),
+    ("EOF", "no-tls", HUNG_UP),
     (
         "CERTIFICATE_REQUIRED",
         "client-certificate",
@@ -204,6 +206,11 @@ def disconnect(code: int, settings: Mqtt, client_id: str) -> LinkError:
     """Say why the broker said goodbye."""
     reason, text = DISCONNECT.get(code, ("closed", "{broker} ended the connection (MQTT reason 0x{code:02x})"))
     return LinkError(reason, text.format(broker=place(settings), client_id=client_id, code=code))
+
+
+def hung_up(settings: Mqtt) -> LinkError:
+    """TCP stood, then the broker closed in the middle of the TLS handshake."""
+    return LinkError("no-tls", HUNG_UP.format(broker=place(settings)))
 
 
 def closed_early(settings: Mqtt, version: str) -> LinkError:
