@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeGuard, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.inspect import type_info
 from msgspec.structs import fields, replace
 
 from stoker.core import settings as core
@@ -163,7 +164,7 @@ def _read(path: Path) -> _File:
         hint = "; another one is named with --config FILE" if isinstance(error, FileNotFoundError) else ""
         raise ConfigError((Problem(path, 0, "", f"cannot be read: {error.strerror}{hint}"),)) from None
     try:
-        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+        text = data.decode("utf-8-sig")
         return _File(path, text, tomllib.loads(text))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
@@ -271,7 +272,7 @@ def _is_span(kind: Any) -> bool:
 
 def _allowed(kind: Any) -> str:
     """What a field of this type takes, and what it is for."""
-    info = _type_info(kind)
+    info: Any = type_info(kind)
     notes: dict[str, str] = getattr(info, "extra_json_schema", None) or {}
     purpose = notes.get("description", "")
     return _type_words(info, _is_span(kind)) + (f" ({purpose})" if purpose else "")
@@ -279,14 +280,8 @@ def _allowed(kind: Any) -> str:
 
 def _choices(kind: Any) -> list[str]:
     """The texts that a field takes, where only some are allowed."""
-    info = _type_info(kind)
+    info: Any = type_info(kind)
     return [str(value) for value in getattr(getattr(info, "type", info), "values", ())]
-
-
-def _type_info(kind: Any) -> Any:
-    from msgspec.inspect import type_info  # only a mistake needs it
-
-    return type_info(kind)
 
 
 def _type_words(info: Any, span: bool = False) -> str:  # noqa: PLR0911 - one for each type

@@ -1,10 +1,12 @@
 """A broker of a few lines that answers CONNECT as a story wants: what no real broker does on demand."""
 
+import contextlib
 import socket
 import socketserver
 import ssl
 import threading
 import time
+from collections.abc import Container
 from typing import Any, Self
 
 from msgspec.structs import replace
@@ -27,13 +29,19 @@ class TinyBroker:
     """Listens on 127.0.0.1 while entered. `answers`: protocol level -> what CONNECT is answered with.
 
     A SUBSCRIBE is granted, a ping answered, and a PUBLISH answered with `puback`, a reason code, unless that is None.
-    `context` is for TLS.
+    Packets of the types in `silent` get no answer. `context` is for TLS.
     """
 
     def __init__(
-        self, answers: dict[int, Answer], *, puback: int | None = None, context: ssl.SSLContext | None = None
+        self,
+        answers: dict[int, Answer],
+        *,
+        puback: int | None = None,
+        silent: Container[int] = (),
+        context: ssl.SSLContext | None = None,
     ) -> None:
         self.answers = answers
+        self._silent = silent
         self._puback = puback
         self._context = context
         self.levels: list[int] = []  # of every CONNECT
@@ -55,10 +63,8 @@ class TinyBroker:
     def hang_up(self) -> None:
         """Close every connection."""
         for connection in self._connections:
-            try:
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
         self._connections.clear()
 
     def send(self, packet: bytes) -> None:
@@ -74,12 +80,9 @@ class TinyBroker:
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
-                try:
-                    sock = tiny._accept(self.request)
+                with contextlib.suppress(OSError, EOFError), tiny._accept(self.request) as sock:
                     tiny._connections.append(sock)
                     tiny._serve(sock)
-                except (OSError, EOFError):
-                    return
 
         return Handler
 
@@ -92,6 +95,8 @@ class TinyBroker:
             first, body = read_packet(sock)
             self.packets.append((time.monotonic(), first, body))
             match first >> 4:
+                case kind if kind in self._silent:
+                    pass
                 case 1:
                     level = body[6]
                     self.levels.append(level)

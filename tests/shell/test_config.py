@@ -173,14 +173,20 @@ def test_a_file_in_conf_d_overrides_single_keys_and_the_last_one_wins(desk: Desk
     config = desk.load(
         ROOM + "target = 19",
         **{
-            "10-room": "[zones.room]\ntarget = 21\nhysteresis = 1\n",
             "20-room": "zones.room.target = 22\n[heaters.radiator]\npin = 27\n",
+            "30-room": "",
+            "05-room": "",
+            "25-room": "",
+            "15-room": "",
+            "10-room": "[zones.room]\ntarget = 21\nhysteresis = 1\n",
             "30-room.toml~": "this is an editor's copy",
+            ".30-room.toml": "and so is this",
         },
     )
     assert (config.core.zones["room"].target, config.core.zones["room"].hysteresis) == (22.0, 1.0)
     assert config.heaters["radiator"].options == catalogue.heater("gpio").Options(pin=27)
-    assert [file.name for file in config.files] == ["stoker.toml", "10-room.toml", "20-room.toml"]
+    names = [file.stem for file in config.files]
+    assert names == ["stoker", "05-room", "10-room", "15-room", "20-room", "25-room", "30-room"]
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------------
@@ -227,6 +233,10 @@ def test_an_unknown_table(desk: Desk) -> None:
         (
             "max_temperature = [35]",
             "max_temperature: found a list; allowed: a number -50 to 350 (never heats above this, °C)",
+        ),
+        (
+            f"hysteresis = 0x{'f' * 5000}",
+            "hysteresis: found a huge number; allowed: a number 0 to 20 (width of the band around the target, K)",
         ),
         (
             'mode = "heating"',
@@ -327,14 +337,19 @@ def test_limits_that_contradict_each_other(desk: Desk, lines: str, said: str) ->
     assert desk.problems(ROOM + lines) == [f"stoker.toml:{said}"]
 
 
+def test_limits_that_just_agree(desk: Desk) -> None:
+    assert desk.warnings(ROOM + 'target_min = 20\ntarget_max = 20\nmax_temperature = 60\nstale_after = "30min"') == []
+
+
 def test_a_thermometer_that_never_lets_too_hot_be_seen(desk: Desk) -> None:
     assert desk.problems(ROOM.replace('"mock"', '"mock"\nmaximum = 34')) == [
         "stoker.toml:6: thermometers.inside.maximum: found max_temperature 35; "
         "allowed: below thermometers.inside.maximum 34, or it is never seen"
     ]
-    assert desk.problems(f"{BROKER}{INSIDE}minimum = 90") == [
-        "stoker.toml:5: thermometers.inside.minimum: found minimum 90; allowed: below maximum 85"
-    ]
+    for minimum in (85, 90):
+        assert desk.problems(f"{BROKER}{INSIDE}minimum = {minimum}") == [
+            f"stoker.toml:5: thermometers.inside.minimum: found minimum {minimum}; allowed: below maximum 85"
+        ]
 
 
 def test_an_unknown_driver(desk: Desk) -> None:
@@ -391,6 +406,7 @@ def test_what_is_missing_altogether(desk: Desk) -> None:
     host = "missing; allowed: text, not empty (the broker's name or address, without mqtts:// and port)"
     thermometers = "thermometers: missing; allowed: at least one table [thermometers.NAME]"
     assert desk.problems("") == [f"stoker.toml: mqtt.host: {host}", f"stoker.toml: {thermometers}"]
+    assert desk.problems(f"[mqtt]\nport = 1\n[mqtt.tls]\n{INSIDE}") == [f"stoker.toml:1: mqtt.host: {host}"]
     assert desk.problems("# only words\n[mqtt]\nport = 1\n[thermometers]\n") == [
         f"stoker.toml:2: mqtt.host: {host}",
         f"stoker.toml:4: {thermometers}",

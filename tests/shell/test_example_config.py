@@ -62,14 +62,15 @@ DRIVER_OF = {entry.table: entry.value for entry in ENTRIES if entry.key == "driv
 def kinds(table: str) -> list[type[Struct]]:
     """The structs whose fields a table shows. What all thermometers have in common is told once, in the first."""
     section, _, _name = table.partition(".")
-    common = {"thermometers": core.Thermometer, "heaters": core.Heater}
+    common: dict[str, type[Struct]] = {"thermometers": core.Thermometer, "heaters": core.Heater}
     if section in common:
         first = next(other for other in DRIVER_OF if other.startswith(section))
         own = OPTIONS[section][DRIVER_OF[table]]
         return [common[section], own] if table == first else [own]
     if section == "zones":
         return [core.Zone]
-    return {"device": [Device], "mqtt": [Mqtt, Base], "mqtt.tls": [Tls], "topics": [core.Topics]}[table]
+    single: dict[str, list[type[Struct]]] = {"device": [Device], "mqtt": [Mqtt, Base], "mqtt.tls": [Tls]}
+    return single.get(table, [core.Topics])
 
 
 def known_fields(table: str) -> dict[str, structs.FieldInfo]:

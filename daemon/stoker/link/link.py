@@ -14,7 +14,7 @@ from time import monotonic
 
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish, Stop
 from stoker.link import words
-from stoker.link.backoff import Backoff
+from stoker.link.backoff import LASTED, Backoff
 from stoker.link.connection import Connection, Version
 from stoker.link.outbox import Outbox
 from stoker.link.settings import Mqtt
@@ -121,8 +121,11 @@ class Link:
         if failure is None or self._closing:
             return
         self._tries += 1
-        self._tell(LinkDown(failure.reason, failure.text, self._tries))
         lasted = max(0.0, monotonic() - self._up_since)
+        text = failure.text
+        if failure.reason == "closed" and 0 < lasted < LASTED:  # Mosquitto 2.0 gives no reason when it throws one out
+            text += f", soon after it was made: does another client use the client id {self._client_id!r}?"
+        self._tell(LinkDown(failure.reason, text, self._tries))
         self._sleep(self._backoff.pause(lasted, failure.patient))
 
     def _connect(self) -> LinkError | None:

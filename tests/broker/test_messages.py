@@ -1,0 +1,124 @@
+"""What comes in: as bytes, with all that the core needs to refuse what is retained or expired; and never too much."""
+
+import threading
+import time
+
+import pytest
+from broker.conftest import MakeLink, MakeObserver
+from broker.mosquitto import Mosquitto
+from broker.tiny import TinyBroker, connack, plain
+
+from stoker.core.messages import LinkUp, Message, Notice, Publish
+from stoker.link.connection import LARGEST_CORRELATION, LARGEST_PAYLOAD
+
+
+def test_a_retained_order_is_marked_and_a_live_one_is_not(
+    broker: Mosquitto, link: MakeLink, observer: MakeObserver
+) -> None:
+    others = observer(broker)
+    others.say("orders", "kept", retain=True)
+    _, heard = link(broker.settings(), "orders")
+    kept = heard.next(Message)
+    assert (kept.payload, kept.retained) == (b"kept", True)
+    others.say("orders", "live", retain=True)
+    live = heard.next(Message)
+    assert (live.payload, live.retained) == (b"live", False)
+
+
+def test_expiry_response_topic_and_correlation_arrive(
+    broker: Mosquitto, link: MakeLink, observer: MakeObserver
+) -> None:
+    others = observer(broker, "answers/1")
+    clock = iter((41.5, 42.5))
+    line, heard = link(broker.settings(), "orders", now=lambda: next(clock))
+    heard.next(LinkUp)
+    others.say("orders", "21", MessageExpiryInterval=60, ResponseTopic="answers/1", CorrelationData=b"\0id")
+    order = heard.next(Message)
+    assert order == Message("orders", b"21", 41.5, expires_in=60.0, reply_to="answers/1", correlation=b"\0id")
+    line.publish(Publish(order.reply_to, b"{}", "answer", order.correlation))
+    others.wait("answers/1", b"{}")
+    assert others.messages[0].properties is not None
+    assert others.messages[0].properties.CorrelationData == b"\0id"
+    others.say("orders", "22")
+    assert heard.next(Message) == Message("orders", b"22", 42.5)
+
+
+def test_an_order_can_be_given_with_its_own_expiry_and_response_topic(broker: Mosquitto, link: MakeLink) -> None:
+    _, daemon = link(broker.settings(), "orders")
+    daemon.next(LinkUp)
+    line, heard = link(broker.settings(), client_id="stoker-set")
+    heard.next(LinkUp)
+    line.publish(Publish("orders", b"21", "answer", b"id", reply_to="answers/1", expires_in=5))
+    order = daemon.next(Message)
+    assert (order.reply_to, order.correlation, order.expires_in) == ("answers/1", b"id", 5.0)
+
+
+def test_garbage_passes_as_bytes(broker: Mosquitto, link: MakeLink, observer: MakeObserver) -> None:
+    _, heard = link(broker.settings(), "orders")
+    heard.next(LinkUp)
+    others = observer(broker)
+    for garbage in (b"\xff\xfe\0", b"", "ÄÖ\U0001f525".encode(), bytes(LARGEST_PAYLOAD)):
+        others.say("orders", garbage)
+        assert heard.next(Message).payload == garbage
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_large_payload_is_dropped_and_told(
+    broker: Mosquitto, link: MakeLink, observer: MakeObserver, protocol: str
+) -> None:
+    _, heard = link(broker.settings(protocol=protocol), "orders")
+    heard.next(LinkUp)
+    others = observer(broker)
+    others.say("orders", bytes(LARGEST_PAYLOAD + 1))
+    assert heard.notice("too-large").text == "a message of 65537 bytes came on orders: dropped, the most is 65536"
+    others.say("orders", bytes(1_000_000))
+    others.say("orders", "21")
+    assert heard.next(Message).payload == b"21"
+
+
+def test_a_large_correlation_is_dropped_and_told(broker: Mosquitto, link: MakeLink, observer: MakeObserver) -> None:
+    _, heard = link(broker.settings(), "orders")
+    heard.next(LinkUp)
+    observer(broker).say("orders", "21", CorrelationData=bytes(LARGEST_CORRELATION + 1))
+    text = "a correlation of 1025 bytes came on orders: dropped, the most is 1024"
+    assert heard.next(Notice).text == text
+
+
+def publish_packet(topic: bytes, payload: bytes, properties: bytes = b"") -> bytes:
+    body = len(topic).to_bytes(2) + topic + bytes([len(properties)]) + properties + payload
+    return bytes([0x30, len(body)]) + body
+
+
+def test_what_no_proper_broker_would_send_ends_the_connection_and_nothing_else(link: MakeLink) -> None:
+    with TinyBroker({5: connack(0, 5)}) as tiny:
+        _, heard = link(plain(tiny.port), "orders")
+        heard.next(LinkUp)
+        tiny.send(publish_packet(b"\xff\xfe", b"21"))
+        assert heard.notice("malformed").text == "a message came on a topic that is not UTF-8: dropped"
+        for broken in (
+            publish_packet(b"orders", b"21", b"\x7f\x00"),  # no such property
+            publish_packet(b"orders", b"21", b"\x08\x00\xff"),  # a response topic longer than the packet
+            b"\xf0\x00",  # AUTH, unasked
+            b"\x30\xff\xff\xff\xff\xff",  # a length that never ends
+            b"\x36\x02\x00\x00",  # QoS 3
+        ):
+            tiny.send(broken)
+            heard.down("malformed")
+            heard.next(LinkUp)
+
+
+def test_a_flood_stays_in_the_socket_while_the_daemon_is_behind(
+    broker: Mosquitto, link: MakeLink, observer: MakeObserver
+) -> None:
+    behind = threading.Event()
+    _, heard = link(broker.settings(keepalive=2.0), "orders", crowded=behind.is_set)
+    heard.next(LinkUp)
+    others = observer(broker)
+    behind.set()
+    for number in range(300):
+        others.say("orders", str(number))
+    mark = len(heard.all)
+    time.sleep(0.3)  # the story is that nothing arrives in it
+    assert len(heard.all) == mark <= 21
+    behind.clear()
+    assert [heard.next(Message).payload for _ in range(300)] == [str(number).encode() for number in range(300)]
