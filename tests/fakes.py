@@ -90,6 +90,7 @@ class SimulatedHouse:
         self.sensor: Callable[[], float] = self.room.measure
         self._next_reading = self.time
         self.core = Stoker(self.settings, self.memory, self.now())
+        self._carry_out(self.core.start())
 
     def now(self) -> Now:
         return Now(self.time, MIDNIGHT + self.time - 1000.0)

@@ -63,7 +63,8 @@ class App:
         self._store.start()
         stack.callback(self._store.close, LAST_WRITE)
         core = Stoker(self._config.core, remembered, self._inbox.now())
-        self._open_thermometers(set(self._config.thermometers))
+        self._make_thermometers(set(self._config.thermometers))
+        self._make_heaters(set(self._config.heaters))
         self._link = self._new_link(core)
         stack.callback(lambda: self._link.close(GOODBYE))
         stack.callback(self._close_samplers)
@@ -78,7 +79,7 @@ class App:
             supervisor=self._systemd,
             reload=self._reload,
         )
-        self._open_heaters(set(self._config.heaters))
+        self._loop.carry_out(core.start())
         self._link.start()
         for sampler in self._samplers.values():
             sampler.start()
@@ -102,7 +103,7 @@ class App:
             now=monotonic,
         )
 
-    def _open_thermometers(self, names: set[str]) -> None:
+    def _make_thermometers(self, names: set[str]) -> None:
         for name in sorted(names):
             driver = devices.thermometer(self._config.thermometers[name])
             if isinstance(driver, Listener):
@@ -111,10 +112,9 @@ class App:
                 interval = self._config.core.thermometers[name].interval
                 self._samplers[name] = Sampler(name, driver, interval, self._inbox.put)
 
-    def _open_heaters(self, names: set[str]) -> None:
+    def _make_heaters(self, names: set[str]) -> None:
         for name in sorted(names):
-            port = self._heaters[name] = devices.heater(name, self._config.heaters[name])
-            self._loop.handle(port.switch(False))
+            self._heaters[name] = devices.heater(name, self._config.heaters[name])
 
     def _close_samplers(self) -> None:
         for sampler in self._samplers.values():
@@ -181,13 +181,13 @@ class App:
                 listeners.pop(name, None)
         for topic in [topic for topic, listeners in self._listeners.items() if not listeners]:
             del self._listeners[topic]
-        self._open_thermometers(new.thermometers.keys() - kept.thermometers)
+        self._make_thermometers(new.thermometers.keys() - kept.thermometers)
         for name in new.thermometers.keys() - kept.thermometers:
             if name in self._samplers:
                 self._samplers[name].start()
+        self._make_heaters(new.heaters.keys() - kept.heaters)
         before = self._loop.core.routes.availability
         self._loop.core, effects = self._loop.core.replace(new.core, kept, self._inbox.now())
-        self._open_heaters(new.heaters.keys() - kept.heaters)
         self._join_link(old, new, before)
         return effects
 

@@ -103,10 +103,10 @@ class ConfigError(Exception):
         self.problems = problems
 
 
-def load(path: Path, drivers: Drivers) -> Config:
+def load(path: Path, drivers: Drivers, guest: bool = False) -> Config:
     """Read `path`, then `conf.d/*.toml` beside it in sorted order, where a later file overrides single keys.
 
-    Raises ConfigError with everything that is wrong.
+    Raises ConfigError with everything that is wrong. A `guest` only talks with a device, so it needs no thermometer.
     """
     files: list[_File] = []
     unreadable: list[Problem] = []
@@ -117,7 +117,7 @@ def load(path: Path, drivers: Drivers) -> Config:
             unreadable += error.problems
     if unreadable:
         raise ConfigError(tuple(unreadable))
-    return _Check(files).config(drivers)
+    return _Check(files, guest).config(drivers)
 
 
 def parse_seconds(text: str) -> float:
@@ -363,8 +363,9 @@ def _state_dir() -> Path:
 class _Check:
     """All files as one tree of tables, and everything that is wrong with it."""
 
-    def __init__(self, files: list[_File]) -> None:
+    def __init__(self, files: list[_File], guest: bool) -> None:
         self._files = files
+        self._guest = guest
         self._tables: dict[str, Any] = {}
         self._origin: dict[Key, int] = {}  # which file gives a value; for a table, the first that has it
         self._problems: list[tuple[Key, str]] = []
@@ -585,7 +586,7 @@ class _Check:
     # --- rules between keys
 
     def _check_thermometers(self, settings: core.Settings) -> None:
-        if not self._table(("thermometers",)):
+        if not (self._guest or self._table(("thermometers",))):
             self._problem("missing; allowed: at least one table [thermometers.NAME]", ("thermometers",))
         for name, own in settings.thermometers.items():
             if own.minimum >= own.maximum:

@@ -22,9 +22,9 @@ def _heater_options(name: str) -> type[Struct]:
 DRIVERS = Drivers(_thermometer_options, _heater_options)
 
 
-def load(path: Path) -> Config:
+def load(path: Path, guest: bool = False) -> Config:
     """Read the configuration, each device's table against its driver's options. Raises ConfigError."""
-    return load_config(path, DRIVERS)
+    return load_config(path, DRIVERS, guest)
 
 
 def thermometer(choice: DriverChoice) -> Thermometer | Listener:

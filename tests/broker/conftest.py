@@ -5,9 +5,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
 from broker.mosquitto import Authority, Mosquitto
 from broker.watching import Heard, Observer
-
 from stoker.link.link import Link
 from stoker.link.settings import Mqtt
 

@@ -4,11 +4,11 @@ import threading
 import time
 
 import pytest
+
 from broker.conftest import MakeLink, MakeObserver
 from broker.mosquitto import Mosquitto
 from broker.tiny import TinyBroker, connack, plain
-
-from stoker.core.messages import LinkUp, Message, Notice, Publish
+from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish
 from stoker.link.connection import LARGEST_CORRELATION, LARGEST_PAYLOAD
 
 
@@ -37,8 +37,7 @@ def test_expiry_response_topic_and_correlation_arrive(
     assert order == Message("orders", b"21", 41.5, expires_in=60.0, reply_to="answers/1", correlation=b"\0id")
     line.publish(Publish(order.reply_to, b"{}", "answer", order.correlation))
     others.wait("answers/1", b"{}")
-    assert others.messages[0].properties is not None
-    assert others.messages[0].properties.CorrelationData == b"\0id"
+    assert getattr(others.messages[0].properties, "CorrelationData", None) == b"\0id"
     others.say("orders", "22")
     assert heard.next(Message) == Message("orders", b"22", 42.5)
 
@@ -103,7 +102,7 @@ def test_what_no_proper_broker_would_send_ends_the_connection_and_nothing_else(l
             b"\x36\x02\x00\x00",  # QoS 3
         ):
             tiny.send(broken)
-            heard.down("malformed")
+            assert heard.next(LinkDown).reason in {"malformed", "closed"}  # as paho 2.2 and 2.1 see it
             heard.next(LinkUp)
 
 

@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+
 from broker.conftest import MakeBroker, MakeLink
 from broker.mosquitto import Authority, Mosquitto, free_port
 from broker.tiny import TinyBroker, connack, plain
-from msgspec.structs import replace
-
 from stoker.core.messages import LinkDown, LinkUp
-from stoker.link import connection, link as link_module
+from stoker.link import login
+from stoker.link import link as link_module
 from stoker.link.settings import Mqtt, Tls
 
 
@@ -144,7 +145,7 @@ def test_key_missing_in_the_certificate_file(link: MakeLink, authority: Authorit
 
 
 def test_key_with_a_passphrase(link: MakeLink, authority: Authority, tmp_path: Path) -> None:
-    from cryptography.hazmat.primitives import serialization as forms  # noqa: PLC0415 - this story alone needs it
+    from cryptography.hazmat.primitives import serialization as forms
 
     certificate, key = authority.issue("one.example")
     plain_key = forms.load_pem_private_key(key.read_bytes(), None)
@@ -174,9 +175,7 @@ def test_something_that_is_no_broker(link: MakeLink) -> None:
         assert heard.down("client-id").text.endswith("set mqtt.client_id")  # the answer to the second try, with 3.1.1
 
 
-def test_something_that_takes_the_connection_and_stays_silent(
-    link: MakeLink, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_something_that_takes_the_connection_and_stays_silent(link: MakeLink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "CONNACK_WITHIN", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         _, heard = link(plain(silent.getsockname()[1]))
@@ -184,7 +183,7 @@ def test_something_that_takes_the_connection_and_stays_silent(
 
 
 def test_something_that_stays_silent_in_the_tls_handshake(link: MakeLink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.3)
+    monkeypatch.setattr(login, "HANDSHAKE_TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         _, heard = link(Mqtt(host="127.0.0.1", port=silent.getsockname()[1]))
         assert "does not answer" in heard.down("timed-out").text

@@ -4,19 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
+
 from broker.conftest import MakeBroker, MakeLink, MakeObserver
 from broker.mosquitto import Mosquitto
-
 from stoker.core.messages import LinkUp, Message, Notice
-from stoker.link import link as link_module
 
-PLUGINS = ("/usr/lib", "/usr/local/lib", "/opt/homebrew/lib")
+PLUGIN = "mosquitto_dynamic_security.*"
+PLACES = ("/usr/lib", "/usr/lib/*", "/usr/local/lib", "/opt/homebrew/lib")
 
 
 @pytest.fixture
 def guarded(mosquitto: MakeBroker, tmp_path: Path) -> Mosquitto:
     """A broker that refuses subscriptions to forbidden/#, until somebody orders otherwise."""
-    found = [path for folder in PLUGINS for path in Path(folder).glob("**/mosquitto_dynamic_security.*")]
+    found = [path for place in PLACES for path in Path("/").glob(f"{place[1:]}/{PLUGIN}")]
     if not found:
         pytest.skip("this Mosquitto has no dynamic-security plugin")
     refuse = {"acltype": "subscribePattern", "topic": "forbidden/#", "priority": 1, "allow": False}
@@ -41,9 +41,6 @@ def guarded(mosquitto: MakeBroker, tmp_path: Path) -> Mosquitto:
     return mosquitto(users=None, lines=[f"plugin {found[0]}", f"plugin_opt_config_file {rights}"]).start()
 
 
-ALLOW = {"commands": [{"command": "removeRoleACL", "rolename": "guest", "acltype": "subscribePattern"}]}
-
-
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_a_refused_subscription_is_told_once_and_asked_for_until_it_stands(
     guarded: Mosquitto, link: MakeLink, observer: MakeObserver, monkeypatch: pytest.MonkeyPatch, protocol: str
@@ -58,23 +55,14 @@ def test_a_refused_subscription_is_told_once_and_asked_for_until_it_stands(
     others = observer(guarded)
     others.say("allowed", "meanwhile")
     assert heard.next(Message).payload == b"meanwhile"
-    others.say("$CONTROL/dynamic-security/v1", json.dumps(allow("forbidden/#")))
+    command = {"command": "removeRoleACL", "rolename": "guest", "acltype": "subscribePattern", "topic": "forbidden/#"}
+    others.say("$CONTROL/dynamic-security/v1", json.dumps({"commands": [command]}))
     others.say("forbidden/order", "kept", retain=True)
     assert heard.next(Message).payload == b"kept"
     assert sum(isinstance(event, Notice) for event in heard.all) == 1
 
 
-def allow(name: str) -> dict[str, object]:
-    return {
-        "commands": [
-            {"command": "removeRoleACL", "rolename": "guest", "acltype": "subscribePattern", "topic": name}
-        ]
-    }
-
-
-def test_the_set_changes_on_a_connection_that_stands(
-    broker: Mosquitto, link: MakeLink, observer: MakeObserver
-) -> None:
+def test_the_set_changes_on_a_connection_that_stands(broker: Mosquitto, link: MakeLink, observer: MakeObserver) -> None:
     line, heard = link(broker.settings(), "old", "both")
     heard.next(LinkUp)
     line.subscribe(["both", "new", "new"])
@@ -96,6 +84,3 @@ def test_a_filter_that_mqtt_does_not_allow_is_told_and_hurts_nothing_else(
     assert notices == ["'a/#/b' is no topic filter that MQTT allows", "'room+' is no topic filter that MQTT allows"]
     observer(broker).say("good/order", "21")
     assert heard.next(Message).payload == b"21"
-
-
-_ = link_module

@@ -13,6 +13,8 @@ from msgspec.structs import replace
 
 from stoker.link.settings import Mqtt, Tls
 
+PATIENCE = 10.0  # seconds
+
 Answer = bytes
 
 close: Answer = b""
@@ -74,6 +76,14 @@ class TinyBroker:
     def received(self, kind: int) -> list[tuple[float, bytes]]:
         """Every packet of this type (3: PUBLISH, 12: PINGREQ, 14: DISCONNECT): when, and its body."""
         return [(when, body) for when, first, body in self.packets if first >> 4 == kind]
+
+    def wait_for(self, kind: int) -> float:
+        """Until a packet of this type came: when it did."""
+        give_up = time.monotonic() + PATIENCE
+        while not (packets := self.received(kind)):
+            assert time.monotonic() < give_up, f"no packet of type {kind}"
+            time.sleep(0.01)
+        return packets[0][0]
 
     def _handler(self) -> Any:
         tiny = self

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import paho.mqtt.client as paho
-from broker.mosquitto import Mosquitto
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from broker.mosquitto import Mosquitto
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Stop
 
 PATIENCE = 10.0  # seconds that a story waits for what has to happen
@@ -34,16 +34,16 @@ class Heard:
         self._queue.put(event)
 
     def next(self, kind: type[E], timeout: float = PATIENCE) -> E:
-        """The next event of this kind; what comes before it is passed over, but no failing Stop."""
+        """The next event of this kind; what comes before it is passed over, but no unexpected Stop."""
         until = time.monotonic() + timeout
         while True:
             try:
                 event = self._queue.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 raise AssertionError(f"no {kind.__name__} within {timeout} s, only {self.all}") from None
-            assert not isinstance(event, Stop), event
             if isinstance(event, kind):
                 return event
+            assert not isinstance(event, Stop), event
 
     def down(self, reason: str, timeout: float = PATIENCE) -> LinkDown:
         """The next LinkDown, which has this reason."""
@@ -88,7 +88,9 @@ class Observer:
             self.messages.append(message)
             self._changed.notify_all()
 
-    def say(self, topic: str, payload: bytes | str, *, retain: bool = False, qos: int = 1, **properties: object) -> None:
+    def say(
+        self, topic: str, payload: bytes | str, *, retain: bool = False, qos: int = 1, **properties: object
+    ) -> None:
         """Publish, and wait until the broker has it. `properties`: MQTT 5's, by their names."""
         packed: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         for name, value in properties.items():

@@ -55,6 +55,7 @@ class Anything(RuleBasedStateMachine):
         self.accepted = {"a": -math.inf, "b": -math.inf}  # when the newest reading that may be taken was measured
         self.memory: dict[str, str] = {}
         self.core = Stoker(self.settings, self.memory, self.now())
+        self.carry_out(self.core.start())
 
     def now(self) -> Now:
         return Now(self.time, self.wall)
@@ -163,10 +164,16 @@ class Anything(RuleBasedStateMachine):
             relay.switch("", False, self.time)
         self.accepted = dict.fromkeys(self.accepted, -math.inf)
         self.core = Stoker(self.settings, self.memory, self.now())
+        self.carry_out(self.core.start())
 
-    @rule()
-    def reload(self) -> None:
-        kept = Kept(set(self.settings.thermometers), set(self.settings.heaters))
+    @rule(thermometers=st.sets(st.sampled_from("ab")), heaters=st.sets(st.sampled_from("abc")))
+    def reload(self, thermometers: set[str], heaters: set[str]) -> None:
+        """The drivers that are not kept are closed first, and what they knew is gone."""
+        kept = Kept(thermometers, heaters)
+        for name in self.relays.keys() - heaters:
+            self.relays[name].broken = ""
+            self.relays[name].switch("", False, self.time)
+        self.accepted |= dict.fromkeys(self.accepted.keys() - thermometers, -math.inf)
         self.core, effects = self.core.replace(self.settings, kept, self.now())
         self.carry_out(effects)
 

@@ -1,5 +1,6 @@
 """What a user sees who starts it when something is missing or wrong: one clear line, and never a stack trace."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,8 @@ def test_the_password_is_wrong(daemon: MakeDaemon, broker: Mosquitto) -> None:
     device = daemon(mqtt(broker) + ROOM).start("--verbose")
     line = device.wait_for_log("no broker: .*")[0]
 
-    assert "user name" in line
-    assert "password" in line
+    assert "refused user 'shed'" in line
+    assert "check mqtt.username, the password" in line
     assert "guess123" not in device.log
     heats_all_the_same(device)
 
@@ -50,7 +51,9 @@ def test_the_password_file_cannot_be_read(daemon: MakeDaemon, broker: Mosquitto)
 
     assert str(missing) in device.wait_for_log("no broker: .*")[0]
     heats_all_the_same(device)
-    assert str(missing) in stoker("check", "--config", str(device.config)).stdout
+    check = stoker("check", "--config", str(device.config))
+    assert check.returncode == 0, "the house is heated all the same"
+    assert re.search(r"warning: .*stoker\.toml:\d+: mqtt\.password_file: ", check.stdout)
 
 
 def test_the_sensor_is_missing(
@@ -88,7 +91,7 @@ def test_gpio_on_a_machine_that_has_none(daemon: MakeDaemon, broker: Mosquitto) 
     room = ROOM.replace('driver = "mock"\nlog = "{relay}"', 'driver = "gpio"\npin = 17')
     device = daemon(mqtt(broker) + room).start()
 
-    assert "GPIO17" in device.wait_for_log("heater radiator: .*; trying off again")[0]
+    assert "is this a Raspberry Pi?" in device.wait_for_log("heater radiator: .*; trying off again")[0]
     assert "Traceback" not in device.log
     assert device.stop() == 0
 
@@ -96,8 +99,8 @@ def test_gpio_on_a_machine_that_has_none(daemon: MakeDaemon, broker: Mosquitto) 
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [
-        ("targett = 21.0", 'zones.room.targett: unknown key'),
-        ("target = 99.0", "zones.room.target: found 99.0"),
+        ("targett = 21.0", "zones.room.targett: unknown key"),
+        ("target = 99.0", "zones.room.target: found target 99"),
         ('mode = "cool"', 'zones.room.mode: found "cool"'),
     ],
 )
@@ -118,7 +121,8 @@ def test_without_a_configuration_it_says_where_it_looked() -> None:
     ended = stoker("run", "--config", "/nowhere/stoker.toml")
 
     assert ended.returncode == 78
-    assert ended.stderr.strip() == "/nowhere/stoker.toml: cannot be read: No such file or directory"
+    assert ended.stderr.startswith("/nowhere/stoker.toml: cannot be read: No such file or directory")
+    assert "--config" in ended.stderr
 
 
 def test_another_daemon_with_the_same_name_is_told_apart(
@@ -130,4 +134,4 @@ def test_another_daemon_with_the_same_name_is_told_apart(
     second = daemon(mqtt(broker, client_id="stoker-shed") + ROOM, device="second").start()
     second.wait_for_log("connected to")
 
-    assert "client_id" in first.wait_for_log("no broker: .*")[0]
+    assert "client id 'stoker-shed'" in first.wait_for_log("no broker: .*")[0]

@@ -215,8 +215,8 @@ PROGRAM = """
 import sys, time, pathlib, socket
 from stoker.demo.broker import DemoBroker
 with DemoBroker(pathlib.Path(sys.argv[1]), prefer="mosquitto") as broker:
-    print(broker.port, flush=True)
     try:
+        print(broker.port, flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         socket.create_connection((broker.host, broker.port)).close()

@@ -8,10 +8,10 @@ from stoker.cli import Exit
 from stoker.config import Config, ConfigError
 
 
-def load(path: Path) -> Config:
-    """The configuration, or the end of the command."""
+def load(path: Path, guest: bool = False) -> Config:
+    """The configuration, or the end of the command. A `guest` only talks with the daemon of another machine."""
     try:
-        return devices.load(path)
+        return devices.load(path, guest)
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)

@@ -75,7 +75,7 @@ def main(arguments: Namespace) -> int:
         return Exit.USAGE
     directory = arguments.directory or Path(tempfile.mkdtemp(prefix="stoker-demo-"))
     try:
-        with DemoBroker(directory, arguments.port) as broker:
+        with DemoBroker(directory, arguments.port, arguments.broker) as broker:
             path = broker.directory / "stoker.toml"
             names = {"host": broker.host, "port": broker.port, "directory": broker.directory, "speed": arguments.speed}
             path.write_text(_CONFIGURATION.format(ca=broker.ca_file, **names))

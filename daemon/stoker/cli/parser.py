@@ -58,6 +58,9 @@ def build() -> argparse.ArgumentParser:
     demo.add_argument(
         "--directory", type=Path, metavar="DIR", help="where ca.pem and stoker.toml go (default: a new one)"
     )
+    demo.add_argument(
+        "--broker", choices=("mosquitto", "amqtt"), help="which broker (default: this machine's mosquitto, else amqtt)"
+    )
     demo.add_argument("--speed", type=float, default=60.0, metavar="X", help="simulated seconds a second (default: 60)")
 
     watch = command(

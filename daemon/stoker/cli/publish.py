@@ -12,7 +12,7 @@ TIMEOUT = 10.0  # seconds, for the connection and for the acknowledgement
 
 def main(arguments: Namespace) -> int:
     """Publish, and wait until the broker has acknowledged it."""
-    config = configuration.load(arguments.config)
+    config = configuration.load(arguments.config, guest=True)
     kind: Kind = "state" if arguments.retain else "answer"
     with Client(config) as client:
         client.connect(TIMEOUT)

@@ -23,7 +23,7 @@ ORDER_LIFETIME = 60  # seconds; a broker that cannot deliver the order sooner sh
 
 def main(arguments: Namespace) -> int:
     """Order, and say what became of it."""
-    config = configuration.load(arguments.config)
+    config = configuration.load(arguments.config, guest=True)
     routes = Routes(config.core)
     zone = _zone_topics(arguments.zone, config)
     order, state = zone[f"{arguments.subject}_set"], zone[arguments.subject]

@@ -16,7 +16,7 @@ SHOWN = 4000  # bytes of a payload
 
 def main(arguments: Namespace) -> int:
     """Go on until Ctrl-C, through every loss of the broker."""
-    config = configuration.load(arguments.config)
+    config = configuration.load(arguments.config, guest=True)
     filters = arguments.filter or _own(config)
     paint = _coloured if sys.stdout.isatty() else _plain
     with Client(config, filters) as client:

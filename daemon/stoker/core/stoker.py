@@ -83,6 +83,12 @@ class Stoker:
 
     # --- for the shell ------------------------------------------------------------------------------------------------
 
+    def start(self) -> list[Effect]:
+        """Every heater off, so that its line is claimed at that level. Carry it out before anything else."""
+        for name in self.heaters:
+            self._switch(name)
+        return self._effects()
+
     def handle(self, event: Input, now: Now) -> list[Effect]:
         """What to do about `event`, in this order. Answer each SwitchHeater at once, before the effects behind it."""
         self._now = now
@@ -135,7 +141,9 @@ class Stoker:
             new._out.append(Publish(topic, b"", "state"))  # an empty retained payload clears the topic
         if new._broker:
             new._say_online()
-        new._decide(*new.heaters)
+        for name in new.heaters.keys() - kept.heaters:
+            new._switch(name)  # off; what its zones ask comes with the driver's answer
+        new._decide(*new.heaters.keys() & kept.heaters)
         return new, new._effects()
 
     # --- what happens -------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ _Properties: Any = paho_properties.Properties  # untyped
 
 Version = Literal["5", "3.1.1"]
 
-CONNECT_TIMEOUT = 10.0  # seconds for each address of the broker, and again for TLS
+CONNECT_TIMEOUT = 10.0  # seconds for each address of the broker
 PING_AFTER = 0.7  # of a keepalive in silence. paho gives the answer as long again: a dead line is noticed within 1.5
 IN_FLIGHT = 20  # packets unacknowledged at once, in each direction
 LARGEST_PAYLOAD = 64 * 1024  # bytes; nothing that is meant for us comes near it
@@ -194,8 +194,9 @@ class Connection:
     def _read(self) -> None:
         try:
             self._client.loop_read()
-        except Exception as error:  # paho 2.1 lets its parser's errors out, of any type; callbacks of ours only note
-            raise LinkError("malformed", f"{words.place(self._settings)} sent no proper MQTT: {error}") from None
+        except Exception:  # paho 2.1 lets its parser's errors out, of any type; callbacks of ours only note
+            self._goodbye = False, _PROTOCOL_ERROR
+            raise self._ended() from None
         self._heard = monotonic()
 
     def _write(self) -> None:

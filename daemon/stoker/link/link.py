@@ -188,7 +188,7 @@ class Link:
                 raise LinkError("no-answer", f"{broker} takes the connection and says nothing: is it an MQTT broker?")
             self._turn(line, until)
         if not self._closing:
-            self._mind_subscriptions(line)
+            self._subscribe(line)
         while self._subscriptions.waiting and not line.subscribed and not self._closing:
             self._turn(line, self._in_time())
         if not self._closing:
@@ -206,8 +206,11 @@ class Link:
     def _take_leave(self, line: Connection) -> None:
         now = monotonic()
         until = now + GOODBYE_SHARE * (self._end - now)
-        while self._up_since < math.inf and not self._outbox.empty and monotonic() < until:
-            self._turn(line, min(until, self._mind(line)))
+        while self._up_since < math.inf and monotonic() < until:
+            due = self._mind(line)
+            if self._outbox.empty:
+                break
+            self._turn(line, min(until, due))
         line.goodbye(self._end)
 
     def _turn(self, line: Connection, until: float) -> None:
@@ -262,12 +265,15 @@ class Link:
                 self._tell(Notice("subscription-refused", f"{text}. It is asked again every {RETRY_AFTER:g} s"))
         if surplus := standing.surplus(wanted):
             line.unsubscribe(surplus)
-        missing = standing.missing(wanted, now)
-        for name in missing:
-            if not is_filter(name) and standing.refused(name):
-                self._tell(Notice("subscription-refused", f"{name!r} is no topic filter that MQTT allows"))
-        if proper := [name for name in missing if is_filter(name)]:
-            standing.asked(line.subscribe(proper), proper, now)
+        self._subscribe(line)
+        for name in standing.missing(wanted, now):
+            standing.refused(name)
+            self._tell(Notice("subscription-refused", f"{name!r} is no topic filter that MQTT allows"))
+
+    def _subscribe(self, line: Connection) -> None:
+        now = monotonic()
+        if proper := [name for name in self._subscriptions.missing(self._wanted, now) if is_filter(name)]:
+            self._subscriptions.asked(line.subscribe(proper), proper, now)
 
     def _mind_outbox(self, line: Connection) -> None:
         while (publish := self._next(line)) is not None:

@@ -18,6 +18,7 @@ from stoker.link.words import LinkError, unreadable
 CREDENTIAL = "mqtt.password"  # systemd: LoadCredential=mqtt.password:/some/file
 PASSWORD_BYTES = 65535  # MQTT's own limit
 
+HANDSHAKE_TIMEOUT = 10.0  # seconds
 LOOK_WITHIN = 5.0  # seconds
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME (openssl, x509_vfy.h)
 
@@ -94,9 +95,10 @@ def _must_open(reason: str, key: str, path: str) -> None:
 
 
 class _Socket(ssl.SSLSocket):
-    """Closed after a failed handshake: paho leaves that to the garbage collector."""
+    """Gives the handshake its time, and is closed after a failed one: paho leaves that to the garbage collector."""
 
     def do_handshake(self, block: bool = False) -> None:
+        self.settimeout(HANDSHAKE_TIMEOUT)
         try:
             super().do_handshake(block)
         except BaseException:

@@ -87,6 +87,7 @@ CONNACK = {
     0x9F: ("broker-busy", "{broker} says that connections come too often"),
 }
 DISCONNECT = {
+    0x00: ("closed", "{broker} ended the connection"),
     0x87: ("closed", "{broker} ended the connection: not authorised any more"),
     0x89: ("broker-busy", "{broker} ended the connection: it is busy"),
     0x8B: ("broker-stopped", "{broker} is shutting down"),
