@@ -1,0 +1,333 @@
+"""The sections of the configuration and the rules between their keys."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import fields, replace
+
+from stoker.config import words
+from stoker.config.files import File
+from stoker.config.model import Base, Config, ConfigError, Device, DriverChoice, Drivers, Key, OptionsOf
+from stoker.config.spans import show_seconds
+from stoker.config.tree import NAME_LENGTH, S, Tree, is_name, names
+from stoker.core import settings as core
+from stoker.core.topics import Routes
+from stoker.link.settings import Mqtt
+from stoker.link.wellformed import TOPIC_BYTES, is_topic
+
+HOT = 60.0  # °C; a zone that may get warmer than this is worth a warning
+LONG_STALE = 1800.0  # seconds; so is one that trusts a reading for longer than this
+
+
+class Check(Tree):
+    """From the tree to a Config, or to everything that is wrong."""
+
+    def __init__(self, files: list[File], guest: bool) -> None:
+        super().__init__(files)
+        self._guest = guest
+
+    def config(self, drivers: Drivers) -> Config:
+        """Return the whole, or raise ConfigError."""
+        self._only((), {"device", "mqtt", "thermometers", "heaters", "zones", "topics"})
+        device = self._device()
+        mqtt, base = self._mqtt(device.id)
+        thermometers, thermometer_drivers = self._driven("thermometers", core.Thermometer, drivers.thermometer)
+        heaters, heater_drivers = self._driven("heaters", core.Heater, drivers.heater)
+        settings = core.Settings(
+            device=device.id,
+            base=base,
+            thermometers=self._published(thermometers, thermometer_drivers),
+            heaters=heaters,
+            zones=self._zones(),
+            topics=self._table_as(("topics",), core.Topics) or core.Topics(),
+        )
+        self._check_thermometers(settings)
+        self._check_pins(heater_drivers)
+        self._check_zones(settings)
+        self._check_topics(settings, thermometer_drivers)
+        if self._problems or mqtt is None:
+            raise ConfigError(tuple(self._located(self._problems)))
+        self._warn_of_mqtt(mqtt)
+        self._warn_of_zones(settings)
+        return Config(
+            core=settings,
+            mqtt=mqtt,
+            thermometers=thermometer_drivers,
+            heaters=heater_drivers,
+            state_dir=Path(device.state_dir),
+            files=tuple(file.path for file in self._files),
+            warnings=tuple(map(str, self._located(self._warnings))),
+        )
+
+    # --- sections
+
+    def _device(self) -> Device:
+        """[device], its defaults filled in."""
+        device = self._table_as(("device",), Device) or Device()
+        if device.id and not is_name(device.id, words.LETTERS | {"."}):
+            rule = f"letters, digits, -, _ and dots, at most {NAME_LENGTH}"
+            self._problem(f"found {words.quote(device.id)}; allowed: {rule}", ("device", "id"))
+            device = Device(state_dir=device.state_dir)
+        return Device(id=device.id or _host_name(), state_dir=device.state_dir or str(_state_dir()))
+
+    def _mqtt(self, device: str) -> tuple[Mqtt | None, str]:
+        """[mqtt] and what its topics begin with."""
+        key = ("mqtt",)
+        self._only(key, names(Mqtt) | names(Base))
+        mqtt, base = self._struct(key, Mqtt), self._struct(key, Base)
+        return mqtt, (base and base.base) or f"stoker/{device}"
+
+    def _driven(
+        self, section: str, kind: type[S], options_of: OptionsOf
+    ) -> tuple[dict[str, S], dict[str, DriverChoice]]:
+        """[thermometers] or [heaters]: what the core is told, and the drivers with their options."""
+        settings: dict[str, S] = {}
+        choices: dict[str, DriverChoice] = {}
+        for name in self._named(section):
+            key = (section, name)
+            if setting := self._struct(key, kind):
+                settings[name] = setting
+            if (options_type := self._options_type(key, options_of)) is None:
+                continue  # so nobody knows which keys it takes
+            self._only(key, {"driver"} | names(kind) | names(options_type))
+            if options := self._struct(key, options_type):
+                choices[name] = DriverChoice(self._table(key)["driver"], options)
+        return settings, choices
+
+    def _options_type(self, key: Key, options_of: OptionsOf) -> type[Struct] | None:
+        name = self._table(key).get("driver", "")
+        try:
+            return options_of(name if isinstance(name, str) else "")
+        except Exception as error:  # whatever a driver of others raises is one line here
+            here = (*key, "driver")
+            known: list[str] | None = getattr(error, "known", None)
+            if known is None:
+                text = f"{words.found(here, name)}: {words.one_line(error)}"
+            else:
+                found = words.found(here, name) if here in self._origin else "missing"
+                text = f"{found}; allowed: {words.listed(map(words.quote, known))}{words.did_you_mean(name, known)}"
+            self._problem(text, here)
+            return None
+
+    def _zones(self) -> dict[str, core.Zone]:
+        zones = {name: self._table_as(("zones", name), core.Zone) for name in self._named("zones")}
+        return {name: zone for name, zone in zones.items() if zone}
+
+    def _published(
+        self, thermometers: dict[str, core.Thermometer], choices: dict[str, DriverChoice]
+    ) -> dict[str, core.Thermometer]:
+        """The topics that nobody chose: TEMPERATURE for the only one. What another device said is not said again."""
+        own = [name for name in thermometers if name in choices and not _listens_to(choices[name])]
+        topics = {name: f"TEMPERATURE/{name}" for name in own} if len(own) > 1 else dict.fromkeys(own, "TEMPERATURE")
+        chosen = {name for name in own if ("thermometers", name, "publish") in self._origin}
+        for name in topics.keys() - chosen:
+            thermometers[name] = replace(thermometers[name], publish=topics[name])
+        return thermometers
+
+    # --- rules between keys
+
+    def _check_thermometers(self, settings: core.Settings) -> None:
+        if not (self._guest or self._table(("thermometers",))):
+            self._problem("missing; allowed: at least one table [thermometers.NAME]", ("thermometers",))
+        for name, own in settings.thermometers.items():
+            if own.minimum >= own.maximum:
+                text = f"found minimum {own.minimum:g}; allowed: below maximum {own.maximum:g}"
+                self._problem(text, ("thermometers", name, "minimum"), ("thermometers", name, "maximum"))
+
+    def _check_pins(self, choices: dict[str, DriverChoice]) -> None:
+        pins: dict[str, str] = {}
+        for name, choice in choices.items():
+            pin = getattr(choice.options, "pin", None)
+            if pin is None:
+                continue
+            other = pins.setdefault(f"{choice.name} {pin} {getattr(choice.options, 'chip', '')}", name)
+            if other != name:
+                text = f"found {pin}, two heaters on one pin; allowed: another than that of heaters.{other}"
+                self._problem(text, ("heaters", name, "pin"))
+
+    def _check_zones(self, settings: core.Settings) -> None:
+        heated: dict[str, str] = {}
+        for name, zone in settings.zones.items():
+            key = ("zones", name)
+            self._check_reference((*key, "thermometer"), zone.thermometer, "thermometers")
+            self._check_reference((*key, "heater"), zone.heater, "heaters")
+            other = heated.setdefault(zone.heater, name)
+            if other != name:
+                heated_by = f"which heats zones.{other} already"
+                text = f"found {words.quote(zone.heater)}, {heated_by}; allowed: one zone for a heater"
+                self._problem(text, (*key, "heater"))
+            self._check_targets(key, zone)
+            if thermometer := settings.thermometers.get(zone.thermometer):
+                self._check_limit(key, zone, thermometer)
+
+    def _check_reference(self, key: Key, name: str, section: str) -> None:
+        known = self._table((section,))
+        if name not in known:
+            allowed = f"a table in [{section}]: {words.listed(map(words.quote, known))}"
+            self._problem(f"found {words.quote(name)}; allowed: {allowed}{words.did_you_mean(name, known)}", key)
+
+    def _check_targets(self, key: Key, zone: core.Zone) -> None:
+        target, low, high = (*key, "target"), (*key, "target_min"), (*key, "target_max")
+        if zone.target_min > zone.target_max:
+            text = f"found target_min {zone.target_min:g}; allowed: up to target_max {zone.target_max:g}"
+            self._problem(text, low, high)
+        elif not zone.target_min <= zone.target <= zone.target_max:
+            limits = f"target_min {zone.target_min:g} to target_max {zone.target_max:g}"
+            near = low if zone.target < zone.target_min else high
+            self._problem(f"found target {zone.target:g}; allowed: {limits}", target, near)
+        if zone.target_max >= zone.max_temperature:
+            text = f"found target_max {zone.target_max:g}; allowed: below max_temperature {zone.max_temperature:g}"
+            self._problem(text, high, (*key, "max_temperature"))
+
+    def _check_limit(self, key: Key, zone: core.Zone, thermometer: core.Thermometer) -> None:
+        """A temperature that the thermometer takes for implausible is never seen as too high."""
+        if zone.max_temperature >= thermometer.maximum:
+            whose = f"thermometers.{zone.thermometer}.maximum {thermometer.maximum:g}"
+            text = f"found max_temperature {zone.max_temperature:g}; allowed: below {whose}, or it is never seen"
+            self._problem(text, (*key, "max_temperature"), ("thermometers", zone.thermometer, "maximum"))
+
+    # --- topics
+
+    def _check_topics(self, settings: core.Settings, choices: dict[str, DriverChoice]) -> None:
+        """Each topic by itself; then, where each is one, that no two are the same."""
+        heard = [(("thermometers", name, "topic"), _listens_to(choice)) for name, choice in choices.items()]
+        said = [(("thermometers", name, "publish"), own.publish) for name, own in settings.thermometers.items()]
+        heard, said = [each for each in heard if each[1]], [each for each in said if each[1]]
+        good = [self._check_template(key, topic) for key, topic in ((("mqtt", "base"), settings.base), *said)]
+        good += [self._check_topic(topic, key) for key, topic in heard]
+        for field in fields(core.Topics):
+            names = ("base", "device", "zone") if "{zone}" in field.default else ("base", "device")
+            good.append(self._check_template(("topics", field.name), getattr(settings.topics, field.name), names))
+        if all(good):
+            self._check_collisions([*_routes(settings), *said], heard)
+
+    def _check_collisions(self, said: Iterable[tuple[Key, str]], heard: Iterable[tuple[Key, str]]) -> None:
+        taken: dict[str, Key] = {}
+        for key, topic in said:
+            self._check_topic(topic, key, ("mqtt", "base"))  # filled in, it may be too long
+            if topic in taken:
+                self._check_collision(key, taken[topic], topic)
+            taken.setdefault(topic, key)
+        for key, topic in heard:  # two may follow one topic
+            if topic in taken:
+                self._check_collision(key, taken[topic], topic)
+
+    def _check_template(self, key: Key, template: str, names: tuple[str, ...] = ()) -> bool:
+        rest = template
+        for name in names:
+            rest = rest.replace(f"{{{name}}}", "x")
+        if "{" not in rest and "}" not in rest:
+            return self._check_topic(template, key)
+        placeholders = words.listed(f"{{{name}}}" for name in names)
+        self._problem(f"found {words.quote(template)}; allowed in braces: {placeholders}", key)
+        return False
+
+    def _check_topic(self, topic: str, *keys: Key) -> bool:
+        if is_topic(topic) and not topic.startswith("$"):
+            return True
+        rule = f"an MQTT topic: 1 to {TOPIC_BYTES} bytes, printable, without + and #, no $ in front"
+        self._problem(f"found {words.quote(topic)}; allowed: {rule}", *keys)
+        return False
+
+    def _check_collision(self, key: Key, other: Key, topic: str) -> None:
+        if key == other:
+            text = f"found {words.quote(self._value(key))} for more than one zone; allowed: a topic with {{zone}}"
+            self._problem(text, key)
+        elif key in self._origin or other not in self._origin:
+            self._problem(_same_topic(topic, other), key, ("mqtt", "base"))
+        else:
+            self._problem(_same_topic(topic, key), other)
+
+    # --- legal, and dangerous
+
+    def _warn_of_mqtt(self, mqtt: Mqtt) -> None:
+        if not mqtt.tls.enabled and not _is_loopback(mqtt.host):
+            text = "TLS is off: everybody on the way can read the password and give orders"
+            self._warning(text, ("mqtt", "tls", "enabled"))
+        self._warn_of_login(mqtt)
+        if mqtt.tls.enabled:
+            self._warn_of_file(("mqtt", "tls", "ca_file"), mqtt.tls.ca_file)
+            self._warn_of_file(("mqtt", "tls", "cert_file"), mqtt.tls.cert_file)
+            self._warn_of_file(("mqtt", "tls", "key_file"), mqtt.tls.key_file, private=True)
+
+    def _warn_of_login(self, mqtt: Mqtt) -> None:
+        key, credentials = ("mqtt", "password_file"), os.environ.get("CREDENTIALS_DIRECTORY", "")
+        if not mqtt.username:
+            if mqtt.password_file:
+                self._warning("no password is sent without a username", key)
+        elif mqtt.password_file.startswith("/") or (mqtt.password_file and credentials):
+            self._warn_of_file(key, str(Path(credentials, mqtt.password_file)), private=True)
+        elif mqtt.password_file:
+            self._warning("not a whole path, so a systemd credential, and there are none here", key)
+        elif not os.access(f"{credentials or '/nonexistent'}/mqtt.password", os.R_OK):
+            text = "a user without a password: name its file with password_file, or give a credential mqtt.password"
+            self._warning(text, ("mqtt", "username"))
+
+    def _warn_of_file(self, key: Key, name: str, private: bool = False) -> None:
+        """Its name is not shown: somebody may have written the password itself there."""
+        if not name:
+            return
+        try:
+            mode = Path(name).stat().st_mode
+        except (OSError, ValueError) as error:  # ValueError: a NUL in it
+            why = error.strerror if isinstance(error, OSError) else "no such file"
+            self._warning(f"this file cannot be read now: {why}", key)
+            return
+        if not os.access(name, os.R_OK):
+            self._warning("this file cannot be read now: not by this user", key)
+        if private and mode & 0o004:
+            self._warning("everybody on this computer can read this file: chmod o= FILE", key)
+
+    def _warn_of_zones(self, settings: core.Settings) -> None:
+        for name, zone in settings.zones.items():
+            key, interval = ("zones", name), ("thermometers", zone.thermometer, "interval")
+            if zone.max_temperature > HOT:
+                text = f"{zone.max_temperature:g} °C lets this zone become dangerously hot; {HOT:g} or less is wise"
+                self._warning(text, (*key, "max_temperature"))
+            stale_after = settings.stale_after(name)
+            if stale_after > LONG_STALE:
+                text = f"heats for {show_seconds(stale_after)} without a reading; {show_seconds(LONG_STALE)} is much"
+                self._warning(text, (*key, "stale_after"), interval)
+            if stale_after <= settings.thermometers[zone.thermometer].interval:
+                text = f"{show_seconds(stale_after)} is no longer than its thermometer's interval: hardly any heat"
+                self._warning(text, (*key, "stale_after"), interval)
+
+
+def _host_name() -> str:
+    name = os.uname().nodename.partition(".")[0][:NAME_LENGTH]
+    return "".join(c if c in words.LETTERS else "-" for c in name) or "stoker"
+
+
+def _state_dir() -> Path:
+    """The folder that systemd made for us; without systemd the system's, or else the user's own."""
+    if given := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return Path(given)
+    system, home = Path("/var/lib/stoker"), os.environ.get("HOME")
+    if os.access(system, os.W_OK) or not home:
+        return system
+    return Path(os.environ.get("XDG_STATE_HOME") or Path(home, ".local/state"), "stoker")
+
+
+def _listens_to(choice: DriverChoice) -> str:
+    """The topic on which this driver's temperatures arrive; empty where it measures for itself."""
+    return getattr(choice.options, "topic", "")
+
+
+def _routes(settings: core.Settings) -> Iterator[tuple[Key, str]]:
+    """Every topic of the device with the key of its template."""
+    routes = Routes(settings)
+    for name in ("availability", "state", "event"):
+        yield ("topics", name), getattr(routes, name)
+    for topics in routes.zones.values():
+        for name, topic in topics.items():
+            yield ("topics", name), topic
+
+
+def _same_topic(topic: str, other: Key) -> str:
+    return f"found the topic {words.quote(topic)}, which is that of {words.dotted(other)} too; allowed: one of its own"
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.endswith(".localhost") or host.startswith("127.")

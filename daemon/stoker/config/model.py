@@ -1,0 +1,79 @@
+"""What a configuration is, and what a problem in one is."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from stoker.core import settings as core
+from stoker.link.settings import Mqtt
+
+Key = tuple[str, ...]
+"""A key's path: ("zones", "room", "target")."""
+
+OptionsOf = Callable[[str], type[Struct]]
+"""A driver's name -> its Options. What it raises says why not; an attribute `known` lists the names that there are."""
+
+
+class Drivers(Struct, frozen=True):
+    """What the configuration must know of the drivers: which options each takes."""
+
+    thermometer: OptionsOf
+    heater: OptionsOf
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    """The table [device]."""
+
+    id: Annotated[str, Meta(description="this device's name in topics; empty: the host's name")] = ""
+    state_dir: Annotated[
+        str,
+        Meta(description="folder for what survives a restart; empty: the one that systemd gives, /var/lib/stoker ..."),
+    ] = ""
+
+
+class Base(Struct, frozen=True, kw_only=True):
+    """What [mqtt] holds beside the link's settings."""
+
+    base: Annotated[str, Meta(description="what its topics begin with; empty: stoker/<device.id>")] = ""
+
+
+class DriverChoice(Struct, frozen=True):
+    """A driver's name and its options, validated."""
+
+    name: str
+    options: Struct
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """The whole configuration. `warnings`: lines about what is legal and dangerous."""
+
+    core: core.Settings
+    mqtt: Mqtt
+    thermometers: dict[str, DriverChoice]
+    heaters: dict[str, DriverChoice]
+    state_dir: Path
+    files: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+
+class Problem(Struct, frozen=True):
+    """One line for the user. Line 0: the whole file. Key "": the file's text, not a key."""
+
+    file: Path
+    line: int
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else f"{self.file}"
+        return f"{place}: {self.key}: {self.text}" if self.key else f"{place}: {self.text}"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. `problems` in the order of the files, and of the lines in them."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
