@@ -71,7 +71,7 @@ class FakeBroker:
 class SimulatedHouse:
     """One device `shed` with one zone `room` unless told otherwise; `tick` is the step of simulated time in seconds."""
 
-    def __init__(self, remembered: Mapping[str, str] | None = None, room: Room | None = None, **zone: Any) -> None:
+    def __init__(self, *, remembered: Mapping[str, str] | None = None, room: Room | None = None, **zone: Any) -> None:
         heater = {key: zone.pop(key) for key in ("min_on", "min_off") if key in zone}
         self.settings = Settings(
             device="shed",

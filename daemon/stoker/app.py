@@ -9,7 +9,7 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from types import FrameType
 
@@ -125,7 +125,7 @@ class App:
             port.close()
 
     @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
+    def _signals(self) -> Generator[None]:
         """SIGTERM and SIGINT stop, SIGHUP reloads, and a thread that fails stops everything with a failing exit."""
 
         def stop(number: int, _frame: FrameType | None) -> None:

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -191,3 +191,6 @@ class Mosquitto:
             subprocess.run([program("mosquitto_passwd"), "-b", path, user, password], check=True, capture_output=True)
             self.password_file(user).write_text(password + "\n")
         return path
+
+
+MakeBroker = Callable[..., Mosquitto]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from broker.conftest import MakeBroker, MakeLink, MakeObserver
-from broker.mosquitto import Authority, Mosquitto
+from broker.mosquitto import Authority, MakeBroker, Mosquitto
 from broker.tiny import TinyBroker, close, connack, plain
+from broker.watching import MakeLink, MakeObserver
 from stoker.core.messages import LinkDown, LinkUp, Message, Publish
 from stoker.link import backoff
 from stoker.link.settings import Tls

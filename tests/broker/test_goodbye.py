@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from broker.conftest import MakeBroker, MakeLink, MakeObserver
-from broker.mosquitto import Authority, Mosquitto
+from broker.mosquitto import Authority, MakeBroker, Mosquitto
 from broker.tiny import TinyBroker, connack, plain
-from broker.watching import Heard
+from broker.watching import Heard, MakeLink, MakeObserver
 from stoker.core.messages import LinkUp, Publish
 from stoker.link.link import Link
 from stoker.link.settings import Mqtt
@@ -29,7 +28,7 @@ def test_close_says_what_is_left(broker: Mosquitto, link: MakeLink, observer: Ma
         line.publish(Publish("event", b"%d" % number, "event"))
     line.publish(Publish(AVAILABILITY, b"goodbye", "state"))
     started = time.monotonic()
-    line.close(5)
+    assert line.close(5)
     assert time.monotonic() - started < 2
     others.wait("event", *(b"%d" % number for number in range(100)))
     others.say("after", "the link is gone")
@@ -84,7 +83,7 @@ def test_the_will_speaks_for_a_daemon_that_dies_and_only_then(
 
 def closes_within(line: Link, timeout: float) -> bool:
     started = time.monotonic()
-    line.close(timeout)
+    assert not line.close(timeout)  # nothing was there to acknowledge anything
     return time.monotonic() - started < timeout + 0.2
 
 

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from broker.conftest import MakeLink, MakeObserver
 from broker.mosquitto import Mosquitto
 from broker.proxy import Proxy
 from broker.tiny import TinyBroker, connack, plain
+from broker.watching import MakeLink, MakeObserver
 from stoker.core.messages import LinkUp, Message, Publish
 from stoker.link import subscriptions
 

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from broker.conftest import MakeLink, MakeObserver
 from broker.mosquitto import Mosquitto
 from broker.tiny import TinyBroker, connack, plain
+from broker.watching import MakeLink, MakeObserver
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish
 from stoker.link.connection import LARGEST_CORRELATION, LARGEST_PAYLOAD
 

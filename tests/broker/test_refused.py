@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from broker.conftest import MakeBroker, MakeLink
-from broker.mosquitto import Authority, Mosquitto, free_port
+from broker.mosquitto import Authority, MakeBroker, Mosquitto, free_port
 from broker.tiny import TinyBroker, connack, plain
+from broker.watching import MakeLink
 from stoker.core.messages import LinkDown, LinkUp
-from stoker.link import login
 from stoker.link import link as link_module
+from stoker.link import login
 from stoker.link.settings import Mqtt, Tls
 
 

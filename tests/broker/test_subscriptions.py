@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.conftest import MakeBroker, MakeLink, MakeObserver
-from broker.mosquitto import Mosquitto
+from broker.mosquitto import MakeBroker, Mosquitto
+from broker.watching import MakeLink, MakeObserver
 from stoker.core.messages import LinkUp, Message, Notice
 
 PLUGIN = "mosquitto_dynamic_security.*"

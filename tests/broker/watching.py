@@ -5,6 +5,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from socket import IPPROTO_TCP, TCP_NODELAY, socket
 from typing import Any, TypeVar, cast
 
 import paho.mqtt.client as paho
@@ -14,6 +15,7 @@ from paho.mqtt.properties import Properties
 
 from broker.mosquitto import Mosquitto
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Stop
+from stoker.link.link import Link
 
 PATIENCE = 10.0  # seconds that a story waits for what has to happen
 
@@ -75,6 +77,9 @@ class Observer:
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._on_message
+        self._client.on_socket_open = lambda _client, _data, sock: cast(socket, sock).setsockopt(
+            IPPROTO_TCP, TCP_NODELAY, 1
+        )
         self._client.connect(broker.host, broker.port)
         self._client.loop_start()
         assert not filters or self._subscribed.wait(PATIENCE)
@@ -119,3 +124,7 @@ class Observer:
         """Leave."""
         self._client.disconnect()
         self._client.loop_stop()
+
+
+MakeLink = Callable[..., tuple[Link, Heard]]
+MakeObserver = Callable[..., Observer]

@@ -3,11 +3,11 @@
 import math
 
 import msgspec
-from fakes import MIDNIGHT, FakeRelay
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from fakes import MIDNIGHT, FakeRelay
 from stoker.core.messages import (
     Effect,
     Input,

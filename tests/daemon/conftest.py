@@ -1,30 +1,13 @@
 """Daemons that end when their test ends."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
 from broker.mosquitto import Mosquitto
-from daemon.running import Daemon, mqtt
-
-MakeDaemon = Callable[..., Daemon]
-
-ROOM = """
-[thermometers.inside]
-driver = "mock"
-interval = "200ms"
-start = 15.0
-[heaters.radiator]
-driver = "mock"
-log = "{relay}"
-min_on = 0
-min_off = 0
-[zones.room]
-thermometer = "inside"
-heater = "radiator"
-stale_after = "2s"
-"""
+from daemon.running import ROOM, Daemon, MakeDaemon, mqtt
 
 
 @pytest.fixture

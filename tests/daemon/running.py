@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from broker.mosquitto import Mosquitto
@@ -13,6 +14,22 @@ from broker.mosquitto import Mosquitto
 PATIENCE = 20.0  # seconds that a story waits for what has to happen
 STOKER = [sys.executable, "-m", "stoker"]
 ROOT = Path(__file__).parent.parent.parent
+
+ROOM = """
+[thermometers.inside]
+driver = "mock"
+interval = "200ms"
+start = 15.0
+[heaters.radiator]
+driver = "mock"
+log = "{relay}"
+min_on = 0
+min_off = 0
+[zones.room]
+thermometer = "inside"
+heater = "radiator"
+stale_after = "2s"
+"""
 
 
 def environment() -> dict[str, str]:
@@ -107,3 +124,6 @@ def stoker(*arguments: str, timeout: float = 30.0) -> subprocess.CompletedProces
     return subprocess.run(
         [*STOKER, *arguments], capture_output=True, text=True, timeout=timeout, env=environment(), check=False
     )
+
+
+MakeDaemon = Callable[..., Daemon]

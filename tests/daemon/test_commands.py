@@ -5,10 +5,10 @@ import time
 
 import msgspec
 import pytest
-from broker.conftest import MakeObserver
+
 from broker.mosquitto import Mosquitto
-from daemon.conftest import ROOM, MakeDaemon
-from daemon.running import PATIENCE, STOKER, Daemon, environment, mqtt, stoker
+from broker.watching import MakeObserver
+from daemon.running import PATIENCE, ROOM, STOKER, Daemon, MakeDaemon, environment, mqtt, stoker
 
 BOTH = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 

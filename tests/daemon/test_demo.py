@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from broker.mosquitto import program
 from daemon.running import PATIENCE, STOKER, environment
 
@@ -34,9 +35,8 @@ class Demo:
     def type(self, beginning: str) -> str:
         """Type the printed command that begins like this in a second terminal; what it prints."""
         line = self.wait_for(rf"\n  (\S.* {beginning}.*)\n")[1]
-        ended = subprocess.run(
-            shlex.split(line.split("     ")[0]), capture_output=True, text=True, timeout=30, env=environment(), check=False
-        )
+        typed = shlex.split(line.split("     ")[0])
+        ended = subprocess.run(typed, capture_output=True, text=True, timeout=30, env=environment(), check=False)
         assert (ended.returncode, ended.stderr) == (0, "")
         return ended.stdout
 
@@ -70,7 +70,7 @@ def test_a_newcomer_sees_a_room_being_kept_warm(demo: Demo) -> None:
     assert demo.process.wait(PATIENCE) == 0
     last = demo.output.read_text().splitlines()[-2:]
     assert last[0].endswith("room: heater off, stopping: stoker is stopping")
-    with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=1):
         pytest.fail("the broker is still there")
 
 

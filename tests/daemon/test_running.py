@@ -5,10 +5,10 @@ import signal
 import time
 
 import msgspec
-from broker.conftest import MakeObserver
+
 from broker.mosquitto import Mosquitto
-from daemon.conftest import ROOM, MakeDaemon
-from daemon.running import PATIENCE, Daemon, mqtt
+from broker.watching import MakeObserver
+from daemon.running import PATIENCE, ROOM, Daemon, MakeDaemon, mqtt
 
 
 def test_a_cold_room_is_heated_and_everybody_can_see_it(

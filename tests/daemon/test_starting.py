@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
-from broker.conftest import MakeBroker, MakeObserver
-from broker.mosquitto import Authority, Mosquitto
-from daemon.conftest import ROOM, MakeDaemon
-from daemon.running import Daemon, mqtt, stoker
+
+from broker.mosquitto import Authority, MakeBroker, Mosquitto
+from broker.watching import MakeObserver
+from daemon.running import ROOM, Daemon, MakeDaemon, mqtt, stoker
 
 
 def heats_all_the_same(device: Daemon) -> None:
@@ -56,9 +56,7 @@ def test_the_password_file_cannot_be_read(daemon: MakeDaemon, broker: Mosquitto)
     assert re.search(r"warning: .*stoker\.toml:\d+: mqtt\.password_file: ", check.stdout)
 
 
-def test_the_sensor_is_missing(
-    daemon: MakeDaemon, broker: Mosquitto, observer: MakeObserver, tmp_path: Path
-) -> None:
+def test_the_sensor_is_missing(daemon: MakeDaemon, broker: Mosquitto, observer: MakeObserver, tmp_path: Path) -> None:
     sensor = f'driver = "ds18b20"\nid = "28-0316a2792c1e"\ntree = "{tmp_path}"\ninterval = "200ms"\n'
     room = ROOM.replace('driver = "mock"\ninterval = "200ms"\nstart = 15.0\n', sensor)
     phone = observer(broker, "stoker/shed/room/reason")

@@ -1,14 +1,16 @@
 """Orders over MQTT: what they do, how they are answered, and which of them change nothing."""
 
+from typing import Any
+
 import msgspec
 import pytest
-from fakes import SimulatedHouse
 
+from fakes import SimulatedHouse
 from stoker.core.messages import Message, Publish
 from stoker_drivers.mock import Room
 
 
-def warm_house(**zone: object) -> SimulatedHouse:
+def warm_house(**zone: Any) -> SimulatedHouse:
     """A house at 21 °C that needs no heat."""
     house = SimulatedHouse(room=Room(start=21.0, noise=0.0), **zone)
     house.connect()

@@ -1,8 +1,8 @@
 """The configuration is read anew while the house is being heated: what did not change goes on untouched."""
 
-from fakes import SimulatedHouse
 from msgspec.structs import replace
 
+from fakes import SimulatedHouse
 from stoker.core.settings import Settings
 from stoker.core.stoker import Kept
 from stoker_drivers.mock import Room

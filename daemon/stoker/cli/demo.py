@@ -15,6 +15,7 @@ from stoker.config import Config
 from stoker.core.messages import Message
 from stoker.demo.broker import BrokerError, DemoBroker
 from stoker.link.link import Link
+from stoker.log import to
 from stoker_drivers import mock
 
 log = logging.getLogger("stoker")
@@ -89,9 +90,7 @@ def main(arguments: Namespace) -> int:
 
 
 def _show(config: Config, path: Path) -> int:
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
-    logging.getLogger().handlers = [handler]
+    to(sys.stdout, logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"), logging.WARNING)
     log.setLevel(logging.INFO)
     logging.getLogger("stoker.link").setLevel(logging.DEBUG)  # tells every reading that was published
     director = Link(config.mqtt, _stage, client_id="stoker-demo-director", subscriptions=[FAULTS])

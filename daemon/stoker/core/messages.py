@@ -194,5 +194,3 @@ class Say(Struct, frozen=True):
 
 
 Effect = SwitchHeater | Publish | Remember | Say
-
-LinkTrouble = Notice

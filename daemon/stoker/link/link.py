@@ -63,6 +63,7 @@ class Link:
         self._wanted = tuple(dict.fromkeys(subscriptions))
         self._waker = Waker()
         self._end = math.inf  # when `close` wants to be done
+        self._all_said = False  # at the end, and acknowledged
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
         # from here on the thread's own
         self._backoff = Backoff(settings.reconnect_max)
@@ -88,10 +89,11 @@ class Link:
         self._wanted = tuple(dict.fromkeys(subscriptions))
         self._waker.set()
 
-    def close(self, timeout: float) -> None:
+    def close(self, timeout: float) -> bool:
         """Say what is left, disconnect so that the will stays silent, and end within `timeout` seconds.
 
-        Nothing is put any more afterwards. A thread that hangs in the name server or in TLS is left behind.
+        Returns whether the broker has acknowledged all of it. Nothing is put any more afterwards. A thread that hangs
+        in the name server or in TLS is left behind.
         """
         self._end = min(self._end, monotonic() + timeout)
         self._waker.set()
@@ -99,6 +101,7 @@ class Link:
             self._thread.join(timeout)
         if not self._thread.is_alive():
             self._waker.close()
+        return self._all_said
 
     # --- the thread ---------------------------------------------------------------------------------------------------
 
@@ -211,6 +214,7 @@ class Link:
             if self._outbox.empty:
                 break
             self._turn(line, min(until, due))
+        self._all_said = self._up_since < math.inf and self._outbox.empty and not self._refused_topics
         line.goodbye(self._end)
 
     def _turn(self, line: Connection, until: float) -> None:

@@ -1,19 +1,15 @@
 """What the stories at the broker are made of: brokers, links and observers, all ended when the test ends."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from broker.mosquitto import Authority, Mosquitto
-from broker.watching import Heard, Observer
+from broker.mosquitto import Authority, MakeBroker, Mosquitto
+from broker.watching import Heard, MakeLink, MakeObserver, Observer
 from stoker.link.link import Link
 from stoker.link.settings import Mqtt
-
-MakeLink = Callable[..., tuple[Link, Heard]]
-MakeBroker = Callable[..., Mosquitto]
-MakeObserver = Callable[..., Observer]
 
 
 @pytest.fixture(scope="session")
