@@ -28,7 +28,26 @@ from stoker.core.stoker import Kept, Stoker
 
 temperatures = st.one_of(st.floats(-60, 120), st.floats(), st.sampled_from([19.0, 20.0, 21.0, 34.9, 35.1]))
 payloads = st.one_of(
-    st.sampled_from([b"ON", b"OFF", b"AUTO", b"heat", b"off", b"default", b"21", b"5", b"30", b"NaN", b"1e400", b""]),
+    st.sampled_from(
+        [
+            b"ON",
+            b"OFF",
+            b"AUTO",
+            b"heat",
+            b"off",
+            b"default",
+            b"auto",
+            b"boost",
+            b"away",
+            b'{"daily": ["06:30 comfort", "22:00 12"]}',
+            b"21",
+            b"5",
+            b"30",
+            b"NaN",
+            b"1e400",
+            b"",
+        ]
+    ),
     st.binary(max_size=120),
 )
 spans = st.one_of(st.floats(0, 5), st.floats(0, 100), st.sampled_from([10.0, 30.0, 3600.0]), st.floats(0, 1e6))
@@ -114,19 +133,19 @@ class Anything(RuleBasedStateMachine):
 
     @rule(
         zone=st.sampled_from("abc"),
-        subject=st.sampled_from(["mode", "target", "heater"]),
+        subject=st.sampled_from(["mode", "target", "heater", "preset", "schedule"]),
         payload=payloads,
         ago=st.one_of(st.just(0.0), spans),
         retained=st.booleans(),
         reply_to=st.sampled_from(["", "answers"]),
     )
     def order(self, zone: str, subject: str, payload: bytes, ago: float, retained: bool, reply_to: str) -> None:
-        before = (self.core.zones[zone].mode, self.core.zones[zone].target, self.core.zones[zone].by_hand)
+        before = (self.core.zones[zone].mode, vars(self.core.zones[zone].orders).copy(), self.core.zones[zone].by_hand)
         message = Message(f"d/{zone}/{subject}/set", payload, self.time - ago, retained=retained, reply_to=reply_to)
         self.feed(message)
         if retained or ago > 60:
             by_hand = self.core.zones[zone].by_hand
-            assert (self.core.zones[zone].mode, self.core.zones[zone].target, by_hand) == before
+            assert (self.core.zones[zone].mode, vars(self.core.zones[zone].orders), by_hand) == before
 
     @rule(seconds=spans)
     def time_passes(self, seconds: float) -> None:

@@ -192,6 +192,7 @@ def test_after_each_connection_everything_is_said_anew() -> None:
         "heater",
         "action",
         "reason",
+        "preset",
     }
     assert house.events("connected")[-1]["offline_for"] == 100
 

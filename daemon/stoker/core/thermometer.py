@@ -4,12 +4,14 @@ A reading that is refused changes nothing but the trouble told; with time what i
 """
 
 import math
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from stoker.core.messages import Reading, ReadingFailed, Reason
 from stoker.core.settings import Thermometer as Settings
 
+OUTLIER = 5.0  # K from the median of its zone
 REPEAT = 300.0  # seconds; the same trouble is told again at most this often
 
 
@@ -39,6 +41,14 @@ class Trouble(NamedTuple):
     text: str
 
 
+class Seen(NamedTuple):
+    """What a zone knows of its temperature."""
+
+    celsius: float | None
+    at: float  # when the oldest reading that counts was measured; before the first, when the waiting began
+    trouble: Trouble | None  # why there is none newer
+
+
 class Thermometer:
     """The last reading that was taken, and what has been wrong since."""
 
@@ -66,6 +76,10 @@ class Thermometer:
         self.trouble = Trouble(failure.reason, failure.text)
         return self.trouble
 
+    def seen(self) -> Seen:
+        """What is known."""
+        return Seen(self.celsius, self.at, self.trouble)
+
     def worth_telling(self, reason: str, now: float) -> bool:
         """Tell the same trouble at most once in `REPEAT` seconds, however often it comes and goes."""
         if now - self._told.get(reason, -math.inf) < REPEAT:
@@ -73,3 +87,22 @@ class Thermometer:
         self._told[reason] = now
         self.telling = True
         return True
+
+
+def together(several: Sequence[Thermometer], stale_after: float, now: float) -> Seen:
+    """The median of those that have a fresh reading; the dead ones are left out, and an outlier moves nothing.
+
+    Where none is fresh, the freshest of the stale.
+    """
+    fresh = [one for one in several if one.celsius is not None and now < one.at + stale_after]
+    if len(fresh) < 2:
+        return max(fresh or several, key=lambda one: (one.celsius is not None, one.at)).seen()
+    values = [one.celsius for one in fresh if one.celsius is not None]
+    return Seen(statistics.median(values), min(one.at for one in fresh), None)
+
+
+def outliers(several: Mapping[str, Thermometer], celsius: float) -> list[str]:
+    """Those that differ from the median by more than `OUTLIER`, where three or more measure one place."""
+    if len(several) < 3:
+        return []
+    return [name for name, one in several.items() if one.celsius is not None and abs(one.celsius - celsius) > OUTLIER]
