@@ -73,14 +73,20 @@ class SimulatedHouse:
 
     def __init__(self, *, remembered: Mapping[str, str] | None = None, room: Room | None = None, **zone: Any) -> None:
         heater = {key: zone.pop(key) for key in ("min_on", "min_off") if key in zone}
+        more = {key: zone.pop(key) for key in ("presence", "timezone") if key in zone}
+        thermometers = zone.pop("thermometers", {"inside": Thermometer(publish="TEMPERATURE")})
+        zones = zone.pop("zones", None) or {"room": zone.pop("zone", None) or self._zone(zone)}
         self.settings = Settings(
             device="shed",
             base="stoker/shed",
-            thermometers={"inside": Thermometer(publish="TEMPERATURE")},
+            thermometers=thermometers,
             heaters={"radiator": Heater(**heater)},
-            zones={"room": Zone(thermometer="inside", heater="radiator", **zone)},
+            zones=zones,
+            **more,
         )
         self.time = 1000.0
+        self.wall_ahead = 0.0
+        self.synchronised = True
         self.room = room or Room()
         self.relay = FakeRelay()
         self.broker = FakeBroker()
@@ -93,7 +99,11 @@ class SimulatedHouse:
         self._carry_out(self.core.start())
 
     def now(self) -> Now:
-        return Now(self.time, MIDNIGHT + self.time - 1000.0)
+        return Now(self.time, MIDNIGHT + self.wall_ahead + self.time - 1000.0, self.synchronised)
+
+    @staticmethod
+    def _zone(table: dict[str, Any]) -> Zone:
+        return msgspec.convert({"thermometer": "inside", "heater": "radiator", **table}, Zone)
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
@@ -133,8 +143,9 @@ class SimulatedHouse:
             if self.time >= self.core.next_deadline():
                 self.feed(Tick())
             if self.time >= self._next_reading:
-                self._next_reading += self.settings.thermometers["inside"].interval
-                self.read()
+                self._next_reading += 10.0
+                if "inside" in self.settings.thermometers:
+                    self.read()
 
     def run_until(self, reached: Callable[[], bool], within: float) -> float:
         """Let time pass second by second until something is so; how long it took. Fails after `within` seconds."""

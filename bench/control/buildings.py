@@ -36,6 +36,7 @@ class Building(NamedTuple):
 # the selected model TiTeThTsAeRia, fitted to measurements of FlexHouse, a light house of 120 m² with electric heaters.
 # kWh/K: air 0.0928, envelope 3.32, heaters 0.889, sensor 0.0549. K/kW: air to outside 31.2, air to envelope 0.897,
 # envelope to outside 4.38, heaters to air 0.146, sensor to air 0.115. m²: windows 5.75, envelope 3.87.
+# Unchecked: the figures stand here as remembered, the paper was not at hand.
 LIGHT = Building(
     name="light house",
     source="FlexHouse, Bacher and Madsen 2011",

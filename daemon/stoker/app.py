@@ -38,7 +38,7 @@ class App:
     def __init__(self, config: Config, path: Path) -> None:
         self._config = config
         self._path = path
-        self._inbox: Inbox[Input | Reload] = Inbox()
+        self._inbox: Inbox[Input | Reload] = Inbox(config.clock_trusted)
         self._systemd = Systemd()
         self._store = Store(config.state_dir)
         self._samplers: dict[str, Sampler] = {}

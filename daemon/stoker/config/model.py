@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -33,6 +33,16 @@ class Device(Struct, frozen=True, kw_only=True):
     ] = ""
 
 
+class Wall(Struct, frozen=True, kw_only=True):
+    """What [device] says of the clock on the wall."""
+
+    timezone: Annotated[str, Meta(description="of the schedule, such as Europe/Berlin; empty: the system's")] = ""
+    clock: Annotated[
+        Literal["synchronised", "trusted"],
+        Meta(description="trusted: the schedule runs although the system doesn't say that its clock is right"),
+    ] = "synchronised"
+
+
 class Base(Struct, frozen=True, kw_only=True):
     """What [mqtt] holds beside the link's settings."""
 
@@ -54,6 +64,7 @@ class Config(Struct, frozen=True, kw_only=True):
     thermometers: dict[str, DriverChoice]
     heaters: dict[str, DriverChoice]
     state_dir: Path
+    clock_trusted: bool
     files: tuple[Path, ...]
     warnings: tuple[str, ...]
 

@@ -42,13 +42,13 @@ def aim(  # noqa: PLR0913, PLR0917 - all that may have something to say
     settings: Settings, orders: Orders, schedule: Schedule | None, away: bool, now: Now, zone: tzinfo
 ) -> Aim:
     """What holds now. `away`: everybody is known to be away, and this zone follows that."""
-    presets = settings.presets
     if now.mono < orders.boost_until:
-        return Aim(presets.boost, "boost", "boost", orders.boost_until)
+        return Aim(_preset(settings, "boost"), "boost", "boost", orders.boost_until)
     if away:
-        return Aim(min(presets.away, _base(settings, orders, schedule, now, zone).target), "nobody at home", "away")
+        least = min(_preset(settings, "away"), _base(settings, orders, schedule, now, zone).target)
+        return Aim(least, "nobody is at home", "away")
     if orders.preset != "none":
-        return Aim(getattr(presets, orders.preset), f"preset {orders.preset}", orders.preset)
+        return Aim(_preset(settings, orders.preset), f"preset {orders.preset}", orders.preset)
     return _base(settings, orders, schedule, now, zone)
 
 
@@ -70,8 +70,14 @@ def _scheduled(settings: Settings, entry: Entry, now: Now, zone: tzinfo) -> Aim:
     until = now.mono + entry.until - now.wall
     because = f"schedule: {entry.text(zone)}"
     if isinstance(entry.what, str):
-        return Aim(getattr(settings.presets, entry.what), because, until=until)
+        return Aim(_preset(settings, entry.what), because, until=until)
     return Aim(entry.what, because, until=until)
+
+
+def _preset(settings: Settings, name: str) -> float:
+    """A preset's target, within the zone's limits."""
+    target: float = getattr(settings.presets, name)
+    return min(max(target, settings.target_min), settings.target_max)
 
 
 def mode(settings: Settings, orders: Orders) -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from stoker.core.process import Gains, Reactions, simc
 
 FAR = 0.3  # K that the room would still be away by itself, for full heat or none
-AWAY = 0.6  # K of a new target that are worth full heat or none although the gains ask for less
+AWAY = 0.6  # K from the target at least, for full heat or none at once; nearer, pulses wait for their cycle
 FORGET = 43200.0  # s in which an integral that is not used fades to a third
 SOONEST = 1.0  # s, shortest time to the next look
 
@@ -111,9 +111,11 @@ class PI:
             if self._pursuit > 0:
                 self._take_over()
             self._pursuit, self._fresh = 0, False
-        elif not self._pursuit and (raw >= 1 or (self._fresh and error > AWAY)) and left > FAR:
+        if self._pursuit:
+            return
+        if (raw >= 1 or self._fresh) and error > AWAY and left > FAR:
             self._pursuit = 1
-        elif not self._pursuit and (raw <= 0 or (self._fresh and error < -AWAY)) and left < -FAR:
+        elif (raw <= 0 or self._fresh) and error < -AWAY and left < -FAR:
             self._pursuit = -1
 
     def _take_over(self) -> None:
@@ -141,7 +143,7 @@ class Pulses:
         self._after_heat = self._paused = False
         self._then = -math.inf
         self._asked = 0.0  # the duty of the last look
-        self._relay = False
+        self._relay = self._wanted = False
         self._since = -math.inf  # when the relay was last seen to switch
 
     def look_on(self, relay_on: bool, now: float) -> None:
@@ -159,9 +161,11 @@ class Pulses:
                 self._start = -math.inf
             return self._allowed(duty > 0, now, math.inf)
         if now >= self._start + self.cycle:
-            self._start, self._carried, self._paused = now, self._owed, False
-            if self._after_heat:  # a cycle after full heat begins with its pause
-                self._start -= self._share(duty)
+            most = max(self.min_on, self.min_off, SOONEST)
+            self._carried = self._owed = min(max(self._owed, -most), most)
+            self._start, self._paused = now, False
+            if self._after_heat:  # a cycle after full heat is in the middle of its pause
+                self._start -= (self.cycle + self._share(duty)) / 2
                 self._after_heat = False
         end = self._start + self._share(duty)
         self._paused = self._paused or now >= end  # one pulse in a cycle, whatever the duty does after it
@@ -179,13 +183,14 @@ class Pulses:
         free_at = self._since + (self.min_on if self._relay else self.min_off)
         if on is not self._relay and now < free_at:
             return self._relay, free_at
+        self._wanted = on
         return on, max(until, now + SOONEST)
 
     def _see(self, relay_on: bool, now: float) -> None:
+        obeyed = relay_on is self._wanted  # then it switched when it was told to
         if math.isfinite(self._then):
-            self._owed += (self._asked - self._relay) * max(now - self._then, 0.0)
-        most = max(self.min_on, self.min_off, SOONEST)
-        self._owed = min(max(self._owed, -most), most)
+            relay = relay_on if obeyed else self._relay
+            self._owed += (self._asked - relay) * max(now - self._then, 0.0)
         if relay_on is not self._relay:
-            self._since = now
-        self._relay, self._then = relay_on, max(now, self._then)
+            self._since = self._then if obeyed else now
+        self._relay, self._wanted, self._then = relay_on, relay_on, max(now, self._then)

@@ -16,7 +16,7 @@ BEFORE = 3600.0  # s before a rise that tell how the room was going without it
 RIPPLE = 1200.0  # s over which the pulses of a cycle even out
 WINDOW = 300.0  # s, shortest stretch over which a slope is measured
 LONGEST = 86400.0  # s of one rise that are kept
-SHARE = 0.125
+SHARE = 0.125  # of a cycle, by which pulses are late in effect: half of one in theory, less as each is cut to measure
 ENOUGH = 0.5  # K, a smaller rise tells nothing
 KEPT = 5  # rises whose median counts
 
@@ -44,9 +44,9 @@ class Gains(Struct, frozen=True):
 def simc(process: Process, cycle: float) -> Gains:
     """Skogestad's rule (SIMC, Journal of Process Control 13, 2003) for an integrator, as tight as its delay allows.
 
-    A pulse comes half a cycle late in the mean: that is delay as well.
+    Pulses are a delay as well: the least that is reckoned with, and a part of it besides.
     """
-    delay = process.delay + cycle * SHARE
+    delay = max(process.delay, cycle * SHARE) + cycle * SHARE
     return Gains(kp=_within(KP, 1 / (process.rate * 2 * delay)), ti=_within(TI, 4 * delay), lead=process.delay + SAMPLE)
 
 
@@ -164,7 +164,7 @@ class Reactions:
         length = last.at - first.at
         if length < 2 * WINDOW or duty > 0.6 or last.celsius - first.celsius - slope * length < ENOUGH:
             return None
-        ahead = max(WINDOW, length / 6)
+        ahead = max(WINDOW, length / 4)
         step = max(1, round(ahead / SAMPLE))
         pairs = zip(self._rise, self._rise[step:], strict=False)
         steepest, middle, risen = max(
