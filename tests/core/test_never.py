@@ -109,8 +109,8 @@ class Anything(RuleBasedStateMachine):
             assert reason in FAULTS, f"off after {since} s because of {reason}"
 
     def check_fresh(self, name: str) -> None:
-        zone = self.core.zones[name]
-        age = self.time - self.accepted[zone.settings.thermometer]
+        (thermometer,) = self.settings.thermometers_of(name)
+        age = self.time - self.accepted[thermometer]
         assert age < self.settings.stale_after(name), f"heat in {name} with a reading {age} s old"
 
     @rule(thermometer=st.sampled_from("ab"), celsius=temperatures, ago=st.one_of(st.just(0.0), spans))

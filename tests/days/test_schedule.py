@@ -137,9 +137,8 @@ def test_a_schedule_over_mqtt_is_validated_kept_and_said() -> None:
 
 
 def test_mode_off_still_guards_against_frost_unless_that_is_forbidden() -> None:
-    cold = {"start": 8.0, "outside": -10.0, "power": 2000.0}
-    guarded = SimulatedHouse(room=Room(**cold), mode="off")
-    forbidden = SimulatedHouse(room=Room(**cold), mode="off", frost_protection=False)
+    guarded = SimulatedHouse(room=Room(start=8.0, outside=-10.0, power=2000.0), mode="off")
+    forbidden = SimulatedHouse(room=Room(start=8.0, outside=-10.0), mode="off", frost_protection=False)
     for made in (guarded, forbidden):
         made.connect()
         made.run(2 * DAY)

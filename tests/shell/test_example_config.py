@@ -30,6 +30,7 @@ EFFECTIVE = {("thermometers.inside", "publish"): "TEMPERATURE"}
 """What a key left out amounts to, where the struct's own default says otherwise."""
 
 
+DEFAULT_TABLES = {"device", "mqtt.tls", "topics", "presence", "zones.room.presets", "zones.room.window"}
 FREE = ("zones.room.schedule", "presence.people")  # tables whose keys are the user's
 
 
@@ -74,8 +75,9 @@ def kinds(table: str) -> list[type[Struct]]:
         own = OPTIONS[section][DRIVER_OF[table]]
         return [common[section], own] if table == first else [own]
     if section == "zones":
-        nested = {"presets": core.Presets, "window": core.Window}
-        return [nested.get(table.rpartition(".")[2], core.Zone)]
+        nested: dict[str, type[Struct]] = {"presets": core.Presets, "window": core.Window}
+        kind: type[Struct] = nested.get(table.rpartition(".")[2], core.Zone)
+        return [kind]
     single: dict[str, list[type[Struct]]] = {
         "device": [Device, Wall],
         "mqtt": [Mqtt, Base],
@@ -152,14 +154,7 @@ def test_the_file_as_it_stands_makes_a_thermostat(tmp_path: Path) -> None:
 
 
 def test_a_default_that_is_taken_out_of_its_comment_changes_nothing(tmp_path: Path) -> None:
-    tables_set = {entry.table for entry in ENTRIES if entry.is_set} | {
-        "device",
-        "mqtt.tls",
-        "topics",
-        "presence",
-        "zones.room.presets",
-        "zones.room.window",
-    }
+    tables_set = {entry.table for entry in ENTRIES if entry.is_set} | DEFAULT_TABLES
     lines = EXAMPLE.read_text().splitlines()
     for entry in ENTRIES:
         if entry.table in tables_set:
