@@ -96,7 +96,8 @@ class SimulatedHouse:
         self.sensor: Callable[[], float] = self.room.measure
         self._next_reading = self.time
         self.core = Stoker(self.settings, self.memory, self.now())
-        self._carry_out(self.core.start())
+        for name in self.settings.heaters:
+            self.feed(Switched(name, False))  # every heater is driven off before anything else
 
     def now(self) -> Now:
         return Now(self.time, MIDNIGHT + self.wall_ahead + self.time - 1000.0, self.synchronised)

@@ -20,6 +20,7 @@ from stoker.core.messages import (
     Reading,
     ReadingFailed,
     Remember,
+    Switched,
     SwitchHeater,
     Tick,
 )
@@ -74,7 +75,8 @@ class Anything(RuleBasedStateMachine):
         self.accepted = {"a": -math.inf, "b": -math.inf}  # when the newest reading that may be taken was measured
         self.memory: dict[str, str] = {}
         self.core = Stoker(self.settings, self.memory, self.now())
-        self.carry_out(self.core.start())
+        for name in self.relays:
+            self.feed(Switched(name, False))
 
     def now(self) -> Now:
         return Now(self.time, self.wall)
@@ -183,7 +185,8 @@ class Anything(RuleBasedStateMachine):
             relay.switch("", False, self.time)
         self.accepted = dict.fromkeys(self.accepted, -math.inf)
         self.core = Stoker(self.settings, self.memory, self.now())
-        self.carry_out(self.core.start())
+        for name in self.relays:
+            self.feed(Switched(name, False))
 
     @rule(thermometers=st.sets(st.sampled_from("ab")), heaters=st.sets(st.sampled_from("abc")))
     def reload(self, thermometers: set[str], heaters: set[str]) -> None:
@@ -193,7 +196,7 @@ class Anything(RuleBasedStateMachine):
             self.relays[name].broken = ""
             self.relays[name].switch("", False, self.time)
         self.accepted |= dict.fromkeys(self.accepted.keys() - thermometers, -math.inf)
-        self.core, effects = self.core.replace(self.settings, kept, self.now())
+        self.core, _, effects = self.core.replace(self.settings, kept, self.now())
         self.carry_out(effects)
 
     @invariant()

@@ -54,8 +54,8 @@ def demo(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Demo]:
 def test_a_newcomer_sees_a_room_being_kept_warm(demo: Demo) -> None:
     demo.wait_for(r"connected to 127\.0\.0\.1:\d+, MQTT")
     demo.wait_for(r"Just published \d\d\.\d\d to topic TEMPERATURE\n")
-    demo.wait_for(r"room: heater on, below-target: .* °C, heating to 20\.25 °C\n")
-    demo.wait_for(r"room: heater off, target-reached: .* °C, heating again below 19\.75 °C\n")
+    demo.wait_for(r"room: heater on, below-target: .* °C, heating to 20\.25 °C")
+    demo.wait_for(r"room: heater off, target-reached: .* °C, heating again below 19\.75 °C")
 
     assert "online" in demo.type("status")
     assert demo.type("set --config .* room target").startswith("room target 22: done")
@@ -81,3 +81,14 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
 
     (line,) = demo.output.read_text().splitlines()
     assert "in use" in line
+
+
+def test_a_configuration_that_is_not_the_demos_stays(tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    precious = tmp_path / "demo" / "stoker.toml"
+    precious.write_text('[device]\nid = "precious"\n')
+    demo = Demo(tmp_path)
+    assert demo.process.wait(PATIENCE) == 1
+
+    assert precious.read_text() == '[device]\nid = "precious"\n'
+    assert "is not from a demo and stays" in demo.output.read_text()

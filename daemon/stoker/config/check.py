@@ -12,7 +12,18 @@ from msgspec.structs import fields, replace
 
 from stoker.config import words
 from stoker.config.files import File
-from stoker.config.model import Base, Config, ConfigError, Device, DriverChoice, Drivers, Key, OptionsOf, Wall
+from stoker.config.model import (
+    Base,
+    Config,
+    ConfigError,
+    Device,
+    DriverChoice,
+    Drivers,
+    Key,
+    OptionsOf,
+    Wall,
+    default_state_dir,
+)
 from stoker.config.spans import show_seconds
 from stoker.config.tree import NAME_LENGTH, S, Tree, is_name, names
 from stoker.core import schedule
@@ -79,7 +90,7 @@ class Check(Tree):
             rule = f"letters, digits, -, _ and dots, at most {NAME_LENGTH}"
             self._problem(f"found {words.quote(device.id)}; allowed: {rule}", ("device", "id"))
             device = Device(state_dir=device.state_dir)
-        return Device(id=device.id or _host_name(), state_dir=device.state_dir or str(_state_dir())), wall
+        return Device(id=device.id or _host_name(), state_dir=device.state_dir or str(default_state_dir())), wall
 
     def _timezone(self, name: str) -> tzinfo:
         try:
@@ -347,16 +358,6 @@ def _system_timezone() -> tzinfo:
 def _host_name() -> str:
     name = os.uname().nodename.partition(".")[0][:NAME_LENGTH]
     return "".join(c if c in words.LETTERS else "-" for c in name) or "stoker"
-
-
-def _state_dir() -> Path:
-    """The folder that systemd made for us; without systemd the system's, or else the user's own."""
-    if given := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
-        return Path(given)
-    system, home = Path("/var/lib/stoker"), os.environ.get("HOME")
-    if os.access(system, os.W_OK) or not home:
-        return system
-    return Path(os.environ.get("XDG_STATE_HOME") or Path(home, ".local/state"), "stoker")
 
 
 def _listens_to(choice: DriverChoice) -> str:

@@ -1,5 +1,6 @@
 """What a configuration is, and what a problem in one is."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -88,3 +89,13 @@ class ConfigError(Exception):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
+
+
+def default_state_dir() -> Path:
+    """The folder that systemd made for us; without systemd the system's, or else the user's own."""
+    if given := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return Path(given)
+    system, home = Path("/var/lib/stoker"), os.environ.get("HOME")
+    if os.access(system, os.W_OK) or not home:
+        return system
+    return Path(os.environ.get("XDG_STATE_HOME") or Path(home, ".local/state"), "stoker")

@@ -37,6 +37,7 @@ class Reason(StrEnum):
     OVER_TEMPERATURE = "over-temperature"
     SHORT_CYCLE = "short-cycle"
     SWITCH_FAILED = "switch-failed"
+    NO_ZONE = "no-zone"
     STOPPING = "stopping"
 
 

@@ -164,12 +164,12 @@ class Presence:
         old = known and what.stamp is not None and what.stamp < known.stamp <= now.wall
         if person not in self.people or old:
             return ""
-        away = not what.home if isinstance(what, AtHome) else self._away(what, known)
+        away = not what.home if isinstance(what, AtHome) else self._away(what)
         repeated = retained and what.stamp is None and known and known.away is away
         if away is None or repeated:
             return ""
         before = self.where(person, now.mono)
-        # A phone whose clock is ahead must not make its later messages old.
+        # A phone whose clock is ahead tells of now, not of the future.
         stamp = now.wall if what.stamp is None else min(what.stamp, now.wall)
         self._known[person] = Known(away, stamp, now.mono - (now.wall - stamp))
         if self.where(person, now.mono) == before:
@@ -177,19 +177,19 @@ class Presence:
         far = f", {distance(what, self.home):.0f} m from its middle" if isinstance(what, Position) else ""
         return f"{person} is {'away from home' if away else 'at home'}{far}"
 
-    def _away(self, position: Position, known: Known | None) -> bool | None:
-        """Whether somebody there is away; as before where that cannot be told."""
+    def _away(self, position: Position) -> bool | None:
+        """Whether somebody there is away; None where that cannot be told."""
         metres = distance(position, self.home)
         if metres <= self.radius:
             return False
         if metres - position.accuracy > self.radius + self.hysteresis:
             return True
-        return known.away if known else None
+        return None
 
     def where(self, person: str, now: float) -> Where:
         """Where this person is, as far as is known at the monotonic time `now`."""
         known = self._known.get(person)
-        if known is None or now - known.at >= self.expire_after:
+        if known is None or now >= known.at + self.expire_after:
             return "unknown"
         return "away" if known.away else "home"
 

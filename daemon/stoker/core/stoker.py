@@ -103,9 +103,13 @@ class Stoker:
 
     # --- for the shell ------------------------------------------------------------------------------------------------
 
-    def start(self) -> list[Effect]:
-        """Every heater off, so that its line is claimed at that level. Carry it out before anything else."""
-        for name in self.heaters:
+    def not_off(self) -> list[str]:
+        """After a Stop: the heaters that did not confirm that they are off."""
+        return [name for name, heater in self.heaters.items() if heater.on or heater.failure]
+
+    def off_again(self) -> list[Effect]:
+        """After a Stop: another attempt at those."""
+        for name in self.not_off():
             self._switch(name)
         return self._effects()
 
@@ -142,8 +146,8 @@ class Stoker:
         zones = ", ".join(self._summary(zone) for zone in self.zones.values()) or "no zones"
         return f"{zones}; {'online' if self._broker else 'offline'}"
 
-    def replace(self, settings: Settings, kept: Kept, now: Now) -> tuple["Stoker", list[Effect]]:
-        """A new core for new settings that knows what this one knew, and the effects that follow.
+    def replace(self, settings: Settings, kept: Kept, now: Now) -> tuple["Stoker", list[Publish], list[Effect]]:
+        """A new core for new settings that knows what this one knew; last words on topics that are no more; effects.
 
         A heater whose driver was not kept is off; what a thermometer that was not kept has said is forgotten.
         """
@@ -158,14 +162,14 @@ class Stoker:
         for name in self.zones.keys() & new.zones.keys():
             new.zones[name].adopt(self.zones[name])
         new._recall_presence(self.presence.to_json().decode())
-        for topic in set(self.routes.said()) - set(new.routes.said()):
-            new._out.append(Publish(topic, b"", "state"))  # an empty retained payload clears the topic
+        # An empty retained payload clears a topic.
+        gone = [Publish(topic, b"", "state") for topic in self.routes.said() if topic not in new.routes.said()]
         if new._broker:
             new._say_online()
         for name in new.heaters.keys() - kept.heaters:
             new._switch(name)  # off; what its zones ask comes with the driver's answer
         new._decide(*new.heaters.keys() & kept.heaters)
-        return new, new._effects()
+        return new, gone, new._effects()
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
@@ -352,7 +356,7 @@ class Stoker:
         for name in heaters:
             zones = self._zones_of[name]
             self._to_say.update((zone.name, zone) for zone in zones)
-            if self._stopping or not zones:
+            if self._stopping:
                 continue
             heater = self.heaters[name]
             heater.decide([self._ask(zone) for zone in zones], self._now.mono)
@@ -411,7 +415,7 @@ class Stoker:
         held = heater.decision.reason in (Reason.SHORT_CYCLE, Reason.SWITCH_FAILED)
         decision = heater.decision if held else zone.wish
         if not decision.same_as(zone.decision):
-            fault = zone.forbidding is not None and zone.forbidding.fault
+            fault = (zone.forbidding is not None and zone.forbidding.fault) or bool(heater.failure)
             text = f"{zone.name}: heater {'on' if heater.on else 'off'}, {decision.reason}: {decision.text}"
             self._log("warning" if fault else "info", text, zone=zone.name, reason=decision.reason)
         zone.decision = decision

@@ -1,7 +1,7 @@
 """An open window, seen by its fall of temperature. While it is thought to be open, heat would only go out of it.
 
 Rule: only a fall is seen here, by what a thermometer says; the pause has an end whatever happens, and frost protection
-stands above it. Each level is the median of three readings: one outlier moves nothing.
+stands above it. Each level is the median of five readings: two outliers move nothing.
 """
 
 import math
@@ -10,6 +10,7 @@ from statistics import median
 from typing import NamedTuple
 
 STEPS = 60  # readings in the time that a fall may take; what comes faster is left out, so memory is bounded
+MEDIAN = 5  # readings, odd: with noise of 0.1 K, a fall of 0.5 K is then no chance
 RISE = 0.5  # of the fall: risen by as much from the lowest, the window is thought to be closed again
 
 
@@ -32,8 +33,8 @@ class OpenWindow:
         self.until: float | None = None  # heating is suspended until then; None or past: it is not
         self._text = ""
         self._lowest = math.inf
-        self._readings: deque[_Point] = deque(maxlen=3)
-        self._levels: deque[_Point] = deque(maxlen=STEPS + 3)  # of the last `within` seconds
+        self._readings: deque[_Point] = deque(maxlen=MEDIAN)
+        self._levels: deque[_Point] = deque()  # of the last `within` seconds
 
     def suspends(self, now: float) -> str:
         """Why heating is suspended, for a person; nothing where it is not."""
@@ -48,10 +49,10 @@ class OpenWindow:
         if self._readings and not self._follows(at):
             return
         self._readings.append(_Point(celsius, at))
-        if len(self._readings) < 3:
+        if len(self._readings) < MEDIAN:
             return
         # A steady fall passes through its median in the middle, so that is the time of it.
-        level = _Point(median(reading.celsius for reading in self._readings), self._readings[1].at)
+        level = _Point(median(reading.celsius for reading in self._readings), self._readings[MEDIAN // 2].at)
         self._watch_for_the_end(level, at)
         self._watch_for_a_fall(level, at)
 
@@ -60,7 +61,6 @@ class OpenWindow:
         gap = at - self._readings[-1].at
         if gap > self.within:
             self._readings.clear()
-            self._levels.clear()
         return gap >= self.within / STEPS
 
     def _watch_for_the_end(self, level: _Point, at: float) -> None:
@@ -84,5 +84,4 @@ class OpenWindow:
         self._lowest = level.celsius
         fallen = warmest.celsius - level.celsius
         self._text = f"fell by {fallen:.1f} K in {level.at - warmest.at:.0f} s to {level.celsius:.1f} °C"
-        self._levels.clear()
-        self._levels.append(level)  # the same fall is not seen twice
+        self._levels.clear()  # the same fall is not seen twice

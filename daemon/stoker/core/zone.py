@@ -88,7 +88,9 @@ class Zone:
 
     def adopt(self, old: "Zone") -> None:
         """Go on where the same zone stood before its settings were read anew."""
-        self.orders, self.by_hand, self.heating, self.forbidding = old.orders, old.by_hand, old.heating, old.forbidding
+        self.orders, self.heating, self.forbidding = old.orders, old.heating, old.forbidding
+        if old.settings.heater == self.settings.heater:
+            self.by_hand = old.by_hand
         self.wish, self.decision = old.wish, old.decision
 
     def take(self, celsius: float, at: float) -> None:
