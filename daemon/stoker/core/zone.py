@@ -8,7 +8,12 @@ from datetime import tzinfo
 from typing import NamedTuple, cast
 
 from stoker.core import aim, control, interlocks, schedule
-from stoker.core.messages import Now, Order, Reason, SetHeater, SetMode, SetPreset, SetSchedule, SetTarget
+from stoker.core.autotune import Autotune
+from stoker.core.messages import Now, Order, Reason, SetHeater, SetMode, SetPreset, SetSchedule, SetTarget, Tune
+from stoker.core.pi import PI, Demand
+from stoker.core.preheat import Preheat
+from stoker.core.process import Gains
+from stoker.core.settings import Heater as HeaterSettings
 from stoker.core.settings import Zone as Settings
 from stoker.core.thermometer import Seen
 from stoker.core.window import OpenWindow
@@ -35,12 +40,24 @@ class ByHand(NamedTuple):
     until: float
 
 
+class View(NamedTuple):
+    """What a zone sees of the world around it."""
+
+    seen: Seen
+    outside: float | None  # °C
+    away: bool  # everybody is known to be away
+    relay_on: bool  # of its heater, as its driver confirmed
+
+
 class Zone:
     """A zone's orders and its state. `wish` is what it asked last, `decision` what it was told became of it."""
 
-    def __init__(self, name: str, settings: Settings, stale_after: float, timezone: tzinfo) -> None:
+    def __init__(
+        self, name: str, settings: Settings, heater: HeaterSettings, stale_after: float, timezone: tzinfo
+    ) -> None:
         self.name = name
         self.settings = settings
+        self._heater = heater
         self.stale_after = stale_after
         self.timezone = timezone
         self.orders = aim.Orders()
@@ -51,6 +68,12 @@ class Zone:
         self.aim = aim.Aim(settings.target, "just started")
         self.wish = self.decision = Decision(False, Reason.NO_TEMPERATURE_YET, "just started")
         self._configured = schedule.parse(settings.schedule) if settings.schedule else None
+        self.gains: Gains | None = None  # that an autotune found
+        self.pi = self._new_pi() if settings.control == "pi" else None
+        self.tuning: Autotune | None = None  # the last one, also when it has ended
+        self.preheat = Preheat()
+        self._plan: tuple[schedule.Schedule, aim.Aim, aim.Aim] | None = None  # what it says now, and then
+        self._early_until = -math.inf  # Unix time of the schedule's change that heating has begun early for
 
     @property
     def mode(self) -> str:
@@ -77,6 +100,11 @@ class Zone:
                 self.orders.preset, self.orders.boost_until = cast(aim.Preset, preset), -math.inf
             case SetSchedule(schedule=ordered):
                 self.orders.schedule = ordered
+            case Tune(start=True):
+                self.tuning = self._new_tuning(now.mono)
+            case Tune():
+                if self.tuning:
+                    self.tuning.abort("ordered to stop")
             case SetHeater(on=on):
                 self.by_hand = None if on is None else ByHand(on, now.mono + self.settings.order_hold)
 
@@ -91,17 +119,36 @@ class Zone:
         self.orders, self.heating, self.forbidding = old.orders, old.heating, old.forbidding
         if old.settings.heater == self.settings.heater:
             self.by_hand = old.by_hand
+            self.preheat = old.preheat
+            self.tune(old.gains)
         self.wish, self.decision = old.wish, old.decision
 
     def take(self, celsius: float, at: float) -> None:
         """Note a reading of this zone's first thermometer: a steep fall is an open window."""
         self.window.take(celsius, at)
 
-    def decide(self, seen: Seen, away: bool, now: Now) -> Decision:
-        """What this zone asks of its heater now; kept as `wish`. `away`: everybody is known to be away."""
-        away = away and self.settings.follows_presence
-        self.aim = aim.aim(self.settings, self.orders, self.schedule, away, now, self.timezone)
-        demand = self._demand(seen.celsius, now.mono)
+    def tune(self, gains: Gains | None) -> None:
+        """Control with these gains from now on; None: with what is learnt by the way."""
+        self.gains = gains
+        if self.pi:
+            self.pi = self._new_pi()
+
+    def _new_pi(self) -> PI:
+        limits = {"cycle": self.settings.cycle, "min_on": self._heater.min_on, "min_off": self._heater.min_off}
+        gains = {"gains": self.gains, "learns": False} if self.gains else {}
+        return PI(**limits, **gains, curve=self.settings.heating_curve)  # type: ignore[arg-type]
+
+    def _new_tuning(self, now: float) -> Autotune:
+        limits = {"min_on": self._heater.min_on, "min_off": self._heater.min_off}
+        return Autotune(self.aim.target, now, self.settings.cycle, **limits)
+
+    def decide(self, view: View, now: Now) -> Decision:
+        """What this zone asks of its heater now; kept as `wish`."""
+        seen = view.seen
+        away = view.away and self.settings.follows_presence
+        self.aim = aim.aim(self.settings, self.orders, self._planned(now), away, now)
+        self._look_ahead(view, now)
+        demand = self._demand(view, now.mono)
         situation = interlocks.Situation(
             now=now.mono,
             celsius=seen.celsius,
@@ -115,28 +162,90 @@ class Zone:
         self.forbidding = verdict.interlock if verdict else None
         until = min(demand.until, self.aim.until, situation.stale_at if now.mono < situation.stale_at else math.inf)
         if verdict:
+            self._look_on(view, now.mono, verdict.interlock.reason)
             demand = Decision(False, verdict.interlock.reason, verdict.text, fault=True)
         self.wish = demand._replace(until=until)
         return self.wish
 
-    def _demand(self, celsius: float | None, now: float) -> Decision:
+    def _planned(self, now: Now) -> aim.Aim | None:
+        """What the schedule says. To find that out costs some calendar, so it is done once an entry."""
+        week = self.schedule
+        if week is None or not now.synchronised or self.mode != "auto":
+            return None
+        entry = self._plan[1].entry if self._plan and self._plan[0] is week else None
+        if entry is None or not entry.since <= now.wall < entry.until:
+            present = week.at(now.wall, self.timezone)
+            both = (present, week.at(present.until, self.timezone))
+            here, then = (aim.scheduled(self.settings, one, self.timezone) for one in both)
+            self._plan = (week, here, then)
+        return self._plan[1] if self._plan else None
+
+    def _look_ahead(self, view: View, now: Now) -> None:
+        """Aim at the schedule's next target early, where the room needs that long; once begun it stays begun."""
+        celsius, entry = view.seen.celsius, self.aim.entry
+        if entry is None or self._plan is None or celsius is None or not self.settings.optimum_start:
+            return
+        then = self._plan[2]
+        early = self.preheat.start_before(celsius, then.target, view.outside)
+        if then.target <= self.aim.target or (now.wall < entry.until - early and self._early_until != entry.until):
+            return
+        self._early_until = entry.until
+        self.aim = then._replace(because=f"early for {then.because}", until=self.aim.until)
+
+    def _demand(self, view: View, now: float) -> Decision:
+        """What is wanted, as long as no interlock forbids it."""
+        celsius = view.seen.celsius
         if self.by_hand and now >= self.by_hand.until:
             self.by_hand = None
         if self.by_hand:
+            self._look_on(view, now, Reason.BY_HAND)
             text = f"ordered {'on' if self.by_hand.on else 'off'} by hand"
             return Decision(self.by_hand.on, Reason.BY_HAND, text, until=self.by_hand.until)
         if self.mode == "off":
+            self._look_on(view, now, Reason.MODE_OFF)
             return self._against_frost(celsius, Reason.MODE_OFF, "the zone's mode is off")
         if why := self.window.suspends(now):
+            self._look_on(view, now, Reason.OPEN_WINDOW)
             return self._against_frost(celsius, Reason.OPEN_WINDOW, why)._replace(until=self.window.until or math.inf)
+        if celsius is None:
+            return Decision(False, Reason.TARGET_REACHED, "no temperature")
+        self.preheat.watch(celsius, self.aim.target, now, outside=view.outside)
+        if self.pi:
+            return self._proportional(self.pi, celsius, view, now)
+        return self._two_point(celsius)
+
+    def _two_point(self, celsius: float) -> Decision:
         limits = control.band(self.aim.target, self.settings.hysteresis)
-        self.heating = celsius is not None and control.wants_heat(celsius, limits, self.heating)
+        self.heating = control.wants_heat(celsius, limits, self.heating)
         if self.heating:
             text = f"{celsius:.2f} °C, heating to {limits.off_above:g} °C ({self.aim.because})"
             return Decision(True, Reason.BELOW_TARGET, text)
-        known = "no temperature" if celsius is None else f"{celsius:.2f} °C"
-        text = f"{known}, heating again below {limits.on_below:g} °C ({self.aim.because})"
+        text = f"{celsius:.2f} °C, heating again below {limits.on_below:g} °C ({self.aim.because})"
         return Decision(False, Reason.TARGET_REACHED, text)
+
+    def _proportional(self, pi: PI, celsius: float, view: View, now: float) -> Decision:
+        at = view.seen.at
+        if self.tuning and not self.tuning.progress.ended:
+            pi.hold(celsius, at, now, relay_on=view.relay_on)
+            demand = self.tuning.demand(celsius, at, now, relay_on=view.relay_on)
+            if self.tuning.progress.gains:
+                self.tune(self.tuning.progress.gains)
+            return self._as_decision(demand, Reason.TUNING, Reason.TUNING)
+        demand = pi.demand(celsius, at, self.aim.target, now, relay_on=view.relay_on, outside=view.outside)
+        return self._as_decision(demand, Reason.PULSE, Reason.PAUSE)
+
+    def _as_decision(self, demand: Demand, on: Reason, off: Reason) -> Decision:
+        self.heating = demand.on
+        text = f"{demand.text} ({self.aim.because})"
+        return Decision(demand.on, on if demand.on else off, text, until=demand.until)
+
+    def _look_on(self, view: View, now: float, why: Reason) -> None:
+        """Something else decides: nothing is wound up, learnt or tuned meanwhile."""
+        self.preheat.disturbed()
+        if self.pi:
+            self.pi.hold(view.seen.celsius, view.seen.at, now, relay_on=view.relay_on)
+        if self.tuning:
+            self.tuning.abort(why)
 
     def _against_frost(self, celsius: float | None, reason: Reason, text: str) -> Decision:
         """No heat, but against frost where that is not forbidden."""
