@@ -6,6 +6,7 @@ Rule: no failure ends it. A read that hangs leaves this thread hanging and nobod
 import logging
 import threading
 from collections.abc import Callable
+from typing import cast
 
 from stoker.core.messages import Reading, ReadingFailed
 from stoker.inbox import monotonic
@@ -54,7 +55,7 @@ class Sampler:
     def _sample(self) -> Reading | ReadingFailed:
         at = monotonic()  # before the read: a reading is never younger than it says
         try:
-            celsius: object = self._driver.read()
+            celsius = cast(object, self._driver.read())  # who knows what another's driver returns
             if isinstance(celsius, int | float) and not isinstance(celsius, bool):
                 return Reading(self.name, float(celsius), at)
             return ReadingFailed(self.name, "driver-error", f"{celsius!r:.60} is no temperature", at)

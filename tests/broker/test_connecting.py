@@ -39,7 +39,7 @@ def test_speaks_3_1_1_when_told(broker: Mosquitto, link: MakeLink, observer: Mak
     others.wait("room", b"heat")
     others.say("orders", "21", ResponseTopic="answers")
     assert heard.next(Message).reply_to == ""
-    assert "(p2, c1" in broker.log
+    assert "(p2, c1" in broker.log or "(p4, c1" in broker.log  # Mosquitto 2.0 and 2.1
 
 
 @pytest.mark.parametrize("refusal", [connack(1), connack(0x84, 5), close], ids=["3.1.1's code", "5's code", "closes"])

@@ -56,7 +56,9 @@ def test_another_client_with_the_same_id_is_suspected(broker: Mosquitto, link: M
     _, heard = link(broker.settings())
     heard.next(LinkUp)
     thief, _ = link(broker.settings())
-    assert heard.down("closed").text.endswith("does another client use the client id 'stoker-shed'?")
+    down = heard.next(LinkDown)
+    assert down.reason in ("closed", "taken-over")  # Mosquitto 2.0 goes without a word, 2.1 says why
+    assert "client id 'stoker-shed'" in down.text
     thief.close(2)
 
 

@@ -4,7 +4,7 @@ import math
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stoker.core.messages import Now
@@ -261,6 +261,7 @@ payloads = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(payload=payloads)
 @example(payload=b'{"lat": ' + b"9" * 5000 + b', "lon": 1}')
 @example(payload=b'{"_type": "transition", "desc": ' + b"9" * 19 + b"}")
@@ -293,6 +294,7 @@ places = st.one_of(
 heard = st.tuples(st.sampled_from(["ann", "bob", "eve"]), places, seconds, st.booleans())
 
 
+@settings(deadline=None)
 @given(messages=st.lists(heard), expire_after=st.sampled_from([0.0, 3600.0]))
 def test_nobody_is_away_of_whom_nothing_said_so(
     messages: list[tuple[str, Position | AtHome, float, bool]], expire_after: float

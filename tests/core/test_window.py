@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stoker.core.window import OpenWindow
@@ -258,6 +258,7 @@ AFTER_A_GAP = [(1.0, 3.0), (0.0, 3.0), (0.0, 1.0), (1.0, 3.0), (1.0, 3.0), (0.0,
 
 
 @example(readings=AFTER_A_GAP, fall=1.0, within=3.0, suspend=1.0)
+@settings(deadline=None)
 @given(readings=readings, fall=st.floats(0.1, 5.0), within=spans, suspend=spans)
 def test_a_pause_has_a_fall_for_its_reason_and_always_an_end(
     readings: list[tuple[float, float]], fall: float, within: float, suspend: float
@@ -279,6 +280,7 @@ def test_a_pause_has_a_fall_for_its_reason_and_always_an_end(
             assert "window is open" in window.suspends(time)
 
 
+@settings(deadline=None)
 @given(count=st.integers(0, 2000), step=st.floats(0.0001, 10.0))
 def test_a_flood_of_readings_takes_no_more_memory(count: int, step: float) -> None:
     window = OpenWindow(fall=1.0, within=180.0, suspend=900.0)

@@ -549,7 +549,9 @@ def test_a_file_that_is_not_toml(desk: Desk, text: str | bytes, said: str) -> No
 
 
 def test_a_file_nested_too_deeply(desk: Desk) -> None:
-    assert desk.problems("a = " + "[" * 10_000) == ["stoker.toml: not TOML: nested too deeply"]
+    (line,) = desk.problems("a = " + "[" * 10_000)
+    assert line.startswith("stoker.toml")
+    assert "not TOML: " in line
     deep = ".".join("a" * 5_000)
     assert desk.problems(f"{BROKER}{INSIDE}[{deep}]\nb = 1") == [
         "stoker.toml:5: a: unknown key; allowed: device, heaters, mqtt, presence, thermometers, topics, zones"
