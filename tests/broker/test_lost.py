@@ -8,7 +8,7 @@ from broker.mosquitto import Mosquitto
 from broker.proxy import Proxy
 from broker.tiny import TinyBroker, connack, plain
 from broker.watching import MakeLink, MakeObserver
-from stoker.core.messages import LinkUp, Message, Publish
+from stoker.core.messages import LinkDown, LinkUp, Message, Publish
 from stoker.link import subscriptions
 
 WILL = ("stoker/shed/availability", b"offline")

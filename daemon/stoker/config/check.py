@@ -68,6 +68,7 @@ class Check(Tree):
             raise ConfigError(tuple(self._located(self._problems)))
         self._warn_of_mqtt(mqtt)
         self._warn_of_zones(settings)
+        self._warn_of_presence(settings.presence)
         return Config(
             core=settings,
             mqtt=mqtt,
@@ -328,6 +329,11 @@ class Check(Tree):
             self._warning("this file cannot be read now: not by this user", key)
         if private and mode & 0o004:
             self._warning("everybody on this computer can read this file: chmod o= FILE", key)
+
+    def _warn_of_presence(self, presence: core.Presence) -> None:
+        if presence.people and not (presence.latitude or presence.longitude):
+            text = "without latitude and longitude of home only home and not_home are understood"
+            self._warning(text, ("presence", "people"))
 
     def _warn_of_zones(self, settings: core.Settings) -> None:
         for name, zone in settings.zones.items():

@@ -234,6 +234,10 @@ class Stoker:
         except ValueError as error:
             self._log("warning", f"{person}: {error}")
             return
+        if isinstance(what, presence.Position) and not (
+            self.settings.presence.latitude or self.settings.presence.longitude
+        ):
+            return  # nobody said where home is; `stoker check` warns of that
         if what and (news := self.presence.hear(person, what, self._now, message.retained)):
             self._event("presence", person=person, where=self.presence.where(person, self._now.mono))
             self._log("info", news)
