@@ -72,11 +72,12 @@ class SimulatedHouse:
     """One device `shed` with one zone `room` unless told otherwise; `tick` is the step of simulated time in seconds."""
 
     def __init__(self, *, remembered: Mapping[str, str] | None = None, room: Room | None = None, **zone: Any) -> None:
-        heater = {key: zone.pop(key) for key in ("min_on", "min_off") if key in zone}
+        heater = {key: zone.pop(key) for key in list(zone) if key in Heater.__struct_fields__}
+        thermometer = {key: zone.pop(key) for key in list(zone) if key in Thermometer.__struct_fields__}
         self.settings = Settings(
             device="shed",
             base="stoker/shed",
-            thermometers={"inside": Thermometer(publish="TEMPERATURE")},
+            thermometers={"inside": Thermometer(publish="TEMPERATURE", **thermometer)},
             heaters={"radiator": Heater(**heater)},
             zones={"room": Zone(thermometer="inside", heater="radiator", **zone)},
         )

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from stoker.core.messages import Message, Order, SetHeater, SetMode, SetTarget
+from stoker.core.messages import Message, Order, ResetFault, SetHeater, SetMode, SetTarget
 from stoker.core.settings import Settings, Zone
 
 ORDER_LIFETIME = 60.0  # seconds; an order that waited longer inside is as dead as one that was retained
 
-Subject = Literal["mode", "target", "heater"]
-SUBJECTS: tuple[Subject, ...] = ("mode", "target", "heater")
+Subject = Literal["mode", "target", "heater", "fault"]
+SUBJECTS: tuple[Subject, ...] = ("mode", "target", "heater", "fault")
 
 _DECIMAL = re.compile(r"[+-]?\d{1,6}(?:\.\d{1,12})?", re.ASCII)
 
@@ -46,7 +46,18 @@ class Routes:
 
 def zone_topics(settings: Settings, zone: str) -> dict[str, str]:
     """A zone's topics, by the names of their templates."""
-    keys = ("mode", "mode_set", "target", "target_set", "heater", "heater_set", "action", "reason")
+    keys = (
+        "mode",
+        "mode_set",
+        "target",
+        "target_set",
+        "heater",
+        "heater_set",
+        "action",
+        "reason",
+        "fault",
+        "fault_set",
+    )
     return {key: _fill(settings, getattr(settings.topics, key), zone) for key in keys}
 
 
@@ -67,6 +78,8 @@ def understand(message: Message, zone: str, subject: Subject, limits: Zone, now:
         return SetMode(zone, _mode(text))
     if subject == "target":
         return SetTarget(zone, _target(text, limits))
+    if subject == "fault":
+        return _reset(zone, text)
     return SetHeater(zone, _heater(text))
 
 
@@ -101,6 +114,12 @@ def _heater(text: str) -> bool | None:
     if text not in known:
         raise OrderError("not-understood", "an order by hand is ON, OFF or AUTO")
     return known[text]
+
+
+def _reset(zone: str, text: str) -> ResetFault:
+    if text != "reset":
+        raise OrderError("not-understood", "a latched fault is reset by the word reset")
+    return ResetFault(zone)
 
 
 def celsius(value: float) -> bytes:

@@ -6,8 +6,9 @@ Rule: `decide` is the only way to a decision. It may be asked at any time and as
 import math
 from typing import NamedTuple
 
-from stoker.core import control, interlocks
-from stoker.core.messages import Order, Reason, SetHeater, SetMode, SetTarget
+from stoker.core import control, frost, interlocks
+from stoker.core.evidence import Evidence, Mean
+from stoker.core.messages import Order, Reason, ResetFault, SetHeater, SetMode, SetTarget
 from stoker.core.settings import Zone as Settings
 from stoker.core.thermometer import Thermometer
 
@@ -45,6 +46,9 @@ class Zone:
         self.by_hand: ByHand | None = None
         self.heating = False  # what control wanted last: inside the band it goes on wanting
         self.forbidding: interlocks.Interlock | None = None
+        self.fault: interlocks.Latched | None = None
+        self.evidence = Evidence(settings)
+        self._seen_at = -math.inf  # the newest reading that `evidence` knows
         self.wish = self.decision = Decision(False, Reason.NO_TEMPERATURE_YET, "just started")
 
     @property
@@ -68,30 +72,69 @@ class Zone:
             case SetHeater(on=on):
                 self.by_hand = None if on is None else ByHand(on, now + self.settings.order_hold)
 
+            case ResetFault():
+                self.fault = self.forbidding = None
+                self.evidence = Evidence(self.settings)
+
     def adopt(self, old: "Zone") -> None:
         """Go on where the same zone stood before its settings were read anew. (Orders that last come by themselves.)"""
         self.by_hand, self.heating, self.forbidding = old.by_hand, old.heating, old.forbidding
         self.wish, self.decision = old.wish, old.decision
 
-    def decide(self, thermometer: Thermometer, now: float) -> Decision:
+    def adopt_evidence(self, old: "Zone") -> None:
+        """Go on with what the readings said, where thermometer, heater and limits are the same as before."""
+        if old.settings == self.settings:
+            self.evidence, self._seen_at = old.evidence, old._seen_at
+
+    def decide(self, thermometer: Thermometer, now: float, around: interlocks.Around) -> Decision:
         """What this zone asks of its heater now; kept as `wish`."""
         demand = self._demand(thermometer.celsius, now)
+        self._look(thermometer, around.relay.on, demand.on)
         situation = interlocks.Situation(
             now=now,
             celsius=thermometer.celsius,
+            before=thermometer.before,
             at=thermometer.at,
             trouble=thermometer.trouble,
             stale_after=self.stale_after,
             max_temperature=self.settings.max_temperature,
+            around=around,
+            findings=self.evidence.findings,
+            latched=self.fault,
             forbidding=self.forbidding.reason if self.forbidding else None,
         )
         verdict = interlocks.verdict(situation)
         self.forbidding = verdict.interlock if verdict else None
-        until = min(demand.until, situation.stale_at if now < situation.stale_at else math.inf)
+        until = min(demand.until, interlocks.next_look(situation))
         if verdict:
-            demand = Decision(False, verdict.interlock.reason, verdict.text, fault=True)
-        self.wish = demand._replace(until=until)
+            demand = self._forbidden(verdict, situation)
+        self.wish = demand._replace(until=min(until, demand.until))
         return self.wish
+
+    def _look(self, thermometer: Thermometer, on: bool, wanted: bool) -> None:
+        if thermometer.celsius is not None and thermometer.at > self._seen_at:
+            self._seen_at = thermometer.at
+            self.evidence.see(Mean(thermometer.at, thermometer.celsius), on, wanted)
+
+    def _forbidden(self, verdict: interlocks.Verdict, situation: interlocks.Situation) -> Decision:
+        reason = verdict.interlock.reason
+        if verdict.latch:
+            self.fault = interlocks.Latched(reason, verdict.text)
+        off = Decision(False, reason, verdict.text, fault=True)
+        return (reason is Reason.STALE_TEMPERATURE and self._against_frost(situation, off)) or off
+
+    def _against_frost(self, situation: interlocks.Situation, off: Decision) -> Decision | None:
+        """A little heat although nobody knows how warm it is, where that is configured and nothing else is wrong."""
+        settings, warm = self.settings, control.band(self.target, self.settings.hysteresis).off_above
+        forbidden = self.mode == "off" or (self.by_hand and not self.by_hand.on)
+        doubtful = interlocks.forbidden_otherwise(situation)
+        if forbidden or doubtful or not frost.harmless(situation.celsius, warm, situation.trouble):
+            return None
+        now, stale_at = situation.now, situation.stale_at
+        duty = frost.duty(settings.stale_duty, settings.stale_duty_for, stale_at=stale_at, now=now)
+        if duty is None:
+            return None
+        return Decision(duty.on, off.reason, f"{off.text}; {duty.text}", fault=not duty.on, until=duty.until)
 
     def _demand(self, celsius: float | None, now: float) -> Decision:
         if self.by_hand and now >= self.by_hand.until:
