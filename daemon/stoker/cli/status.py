@@ -54,6 +54,8 @@ def _print(base: str, availability: str, state: dict[str, Any]) -> None:
         hand = f", {zone['by_hand']} by hand" if zone["by_hand"] else ""
         print(f"  {name}: {zone['mode']}, target {zone['target']:g} °C, heater {zone['heater']}{hand}")
         print(f"    {zone['action']}: {zone['reason']}, {zone['text']}")
+        if fault := zone.get("fault"):
+            print(f"    latched since {fault['time']}: {fault['reason']}; `stoker reset {name}` when it is mended")
     for name, thermometer in state.get("thermometers", {}).items():
         if thermometer["trouble"]:
             print(f"  thermometer {name}: {thermometer['trouble']}")

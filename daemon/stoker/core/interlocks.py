@@ -73,6 +73,14 @@ class Situation(Struct, frozen=True):
         return relay.since + (relay.max_on if relay.on else relay.rest)
 
 
+def _never(_: Situation) -> bool:
+    return False
+
+
+def _always(_: Situation) -> bool:
+    return True
+
+
 class Interlock(NamedTuple):
     """A row of the table."""
 
@@ -80,7 +88,7 @@ class Interlock(NamedTuple):
     sees: str
     does: str
     forbids: Callable[[Situation], str]  # the text that says why, or nothing
-    latches: Callable[[Situation], bool] = lambda _: False  # whether it stays so until a reset
+    latches: Callable[[Situation], bool] = _never  # whether it stays so until a reset
     fault: bool = True  # worth an event when it comes and when it goes
 
 
@@ -131,6 +139,26 @@ def _stuck_on(situation: Situation) -> str:
     return f"every output is off because the relay of {elsewhere} sticks"
 
 
+def _stuck_here(situation: Situation) -> bool:
+    return bool(situation.findings.stuck_on)
+
+
+def _runaway(situation: Situation) -> str:
+    return situation.findings.runaway
+
+
+def _heater_test(situation: Situation) -> str:
+    return situation.findings.testing
+
+
+def _held(situation: Situation) -> str:
+    return situation.around.held
+
+
+def _max_on_latches(situation: Situation) -> bool:
+    return situation.around.relay.latch
+
+
 def _max_on(situation: Situation) -> str:
     relay = situation.around.relay
     if not relay.max_on:
@@ -148,14 +176,14 @@ INTERLOCKS = (
         "since the relay went off the room got warmer for `stuck_on_after`, by `stuck_on_rise`, without any fall",
         "alarm, latched; every other output of the device off",
         _stuck_on,
-        latches=lambda situation: bool(situation.findings.stuck_on),
+        latches=_stuck_here,
     ),
     Interlock(
         Reason.RUNAWAY,
         "heating for `runaway_after` without any rise, and then no difference when off: slipped sensor, dead heater",
         "off, latched",
-        lambda situation: situation.findings.runaway,
-        latches=lambda _: True,
+        _runaway,
+        latches=_always,
     ),
     Interlock(
         Reason.NO_TEMPERATURE_YET,
@@ -181,21 +209,21 @@ INTERLOCKS = (
         Reason.TOO_MANY_RESTARTS,
         "`max_restarts` runs in a row that ended soon after they had begun to heat, and not by an order",
         "off until this run has lasted `stable_after`",
-        lambda situation: situation.around.held,
+        _held,
     ),
     Interlock(
         Reason.MAX_ON,
         "on for `max_on` at a stretch",
         "off for `max_on_rest`; latched with `max_on_latch = true`",
         _max_on,
-        latches=lambda situation: situation.around.relay.latch,
+        latches=_max_on_latches,
     ),
     Interlock(
         Reason.HEATER_TEST,
         "heating for `runaway_after` without any rise",
         "off until the room cools faster than before: the heater is only too weak, and heat returns; "
         "at most `runaway_test`, then `runaway`",
-        lambda situation: situation.findings.testing,
+        _heater_test,
         fault=False,
     ),
 )
