@@ -74,7 +74,9 @@ class SimulatedHouse:
     def __init__(self, *, remembered: Mapping[str, str] | None = None, room: Room | None = None, **zone: Any) -> None:
         heater = {key: zone.pop(key) for key in list(zone) if key in Heater.__struct_fields__}
         thermometer = {key: zone.pop(key) for key in list(zone) if key in Thermometer.__struct_fields__}
+        device = zone.pop("device", {})
         self.settings = Settings(
+            **device,
             device="shed",
             base="stoker/shed",
             thermometers={"inside": Thermometer(publish="TEMPERATURE", **thermometer)},
@@ -84,6 +86,7 @@ class SimulatedHouse:
         self.time = 1000.0
         self.room = room or Room()
         self.relay = FakeRelay()
+        self.relays = {"radiator": self.relay}
         self.broker = FakeBroker()
         self.memory: dict[str, str] = dict(remembered or {})
         self.log: list[Say] = []
@@ -179,7 +182,7 @@ class SimulatedHouse:
         for effect in effects:
             match effect:
                 case SwitchHeater(name, on):
-                    self._carry_out(self.core.handle(self.relay.switch(name, on, self.time), self.now()))
+                    self._carry_out(self.core.handle(self.relays[name].switch(name, on, self.time), self.now()))
                 case Publish():
                     self.broker.publish(effect, self.time)
                 case Remember(key, None):

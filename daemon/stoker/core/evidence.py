@@ -138,7 +138,7 @@ class Evidence:
         if missing >= EFFECT:
             self._trusted_until = mean.at + TRUSTED
             self._test = None
-        elif mean.celsius >= test.level + EFFECT:
+        elif mean.celsius >= max(test.level, test.expected(mean.at)) + EFFECT:
             self._test = None  # something else warms the room, so nothing can be said
         elif passed >= test.limit:
             text = f"{test.level:.2f} °C and no warmer after {span(self.settings.runaway_after)} of heating"

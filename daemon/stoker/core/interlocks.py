@@ -16,7 +16,7 @@ from stoker.core.messages import Reason
 from stoker.core.thermometer import Trouble
 
 OVER_TEMPERATURE_RELEASE = 1.0  # K below the limit before heat may return
-OUR_HEAT = 7200.0  # s after switching off during which a temperature that is too high is blamed on the heater
+OUR_HEAT = 1800.0  # s after switching off during which a temperature that is too high is blamed on the heater
 
 
 class Relay(NamedTuple):
@@ -117,12 +117,15 @@ def _stale(situation: Situation) -> str:
 
 
 def _over_temperature(situation: Situation) -> str:
-    limit = situation.max_temperature
-    if situation.forbidding is Reason.OVER_TEMPERATURE:
-        limit -= OVER_TEMPERATURE_RELEASE
-    if situation.celsius is None or situation.celsius <= limit:
+    celsius, limit = situation.celsius, situation.max_temperature
+    if celsius is None:
         return ""
-    return f"{situation.celsius:.2f} °C is above {limit:g} °C"
+    if celsius > limit:
+        return f"{celsius:.2f} °C is above {limit:g} °C"
+    release = limit - OVER_TEMPERATURE_RELEASE
+    if situation.forbidding is Reason.OVER_TEMPERATURE and celsius > release:
+        return f"{celsius:.2f} °C, after more than {limit:g} °C; heat may return at {release:g} °C"
+    return ""
 
 
 def _our_heat(situation: Situation) -> bool:
@@ -201,7 +204,7 @@ INTERLOCKS = (
     Interlock(
         Reason.OVER_TEMPERATURE,
         "above `max_temperature`",
-        "off; latched when a second reading agrees and the heater was on in the last 2 h, else until 1 K below it",
+        "off; latched when a second reading agrees and the heater was on in the last 30 min, else until 1 K below it",
         _over_temperature,
         latches=_our_heat,
     ),

@@ -14,7 +14,7 @@ from stoker.core.settings import Thermometer as Settings
 from stoker.core.settings import stale_by_default
 
 REPEAT = 300.0  # seconds; the same trouble is told again at most this often
-ALLOWANCE = 3.0  # K that noise and resolution may add to the fastest change
+ALLOWANCE = 5.0  # K that noise and resolution may add to the fastest change
 CONSISTENT = 3  # readings in a row that agree with each other make a new level
 
 
@@ -64,10 +64,13 @@ class Thermometer:
         self.telling = True
         return True
 
-    def far(self, reading: Reading, celsius: float, at: float) -> float:
-        """How much more this reading differs from another temperature than the time between allows, K; or 0."""
-        allowed = ALLOWANCE + self.settings.max_rate * abs(reading.at - at) / 60
-        return max(0.0, abs(reading.celsius - celsius) - allowed)
+    def far(self, reading: Reading, celsius: float, at: float) -> bool:
+        """Whether this reading differs more from another temperature than the time between allows.
+
+        What is stale already allows no more than what just became so: anything may come out of a long silence.
+        """
+        passed = min(abs(reading.at - at), stale_by_default(self.settings))
+        return abs(reading.celsius - celsius) > ALLOWANCE + self.settings.max_rate * passed / 60
 
 
 def _out_of_range(reading: Reading, thermometer: Thermometer) -> str:
