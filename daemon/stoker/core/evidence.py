@@ -81,6 +81,7 @@ class Evidence:
             self._test = None
             if on:  # somebody else's heat on the same heater
                 self._means.clear()
+                self._since = reading.at
         self._readings.append(reading.celsius)
         if reading.at - self._slot_began >= self._slot:
             mean = Mean(reading.at, sum(self._readings) / len(self._readings))
