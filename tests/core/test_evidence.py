@@ -223,7 +223,7 @@ def test_no_suspicion_where_the_configuration_says_so() -> None:
 
 def test_the_trend_of_a_line_is_the_line() -> None:
     level, slope = trend([Mean(at, 20.0 + 0.01 * at) for at in (0.0, 100.0, 300.0, 700.0)])
-    assert (level, slope) == (pytest.approx(27.0), pytest.approx(0.01))
+    assert [level, slope] == pytest.approx([27.0, 0.01])
     assert trend([Mean(5.0, 20.0)]) == (20.0, 0.0)
 
 
