@@ -5,7 +5,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from fakes import FakeRelay, SimulatedHouse
-from stoker.core.messages import Reading
+from stoker.core.messages import Reading, Switched
 from stoker.core.settings import Heater, Thermometer, Zone
 from stoker.core.stoker import Stoker
 from stoker_drivers.mock import Room
@@ -27,7 +27,8 @@ class Neighbours(SimulatedHouse):
         self.stove = FakeRelay()
         self.relays["stove"] = self.stove
         self.core = Stoker(self.settings, self.memory, self.now())
-        self._carry_out(self.core.start())
+        for name in self.settings.heaters:
+            self.feed(Switched(name, False))
         self.connect()
 
     def read(self) -> None:

@@ -46,6 +46,7 @@ CORE_MAY_IMPORT = (
     "msgspec",
     "bisect",
     "collections",
+    "contextlib",
     "datetime",
     "enum",
     "functools",

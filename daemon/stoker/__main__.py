@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 
 from stoker.cli import Exit, parser
@@ -10,16 +11,28 @@ from stoker.cli import Exit, parser
 def main() -> int:
     """Run one command. Returns its exit code."""
     arguments = parser.build().parse_args()
+    if arguments.command == "run":
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the daemon can read anything anew
     command = importlib.import_module(f"stoker.cli.{arguments.command}")
     try:
         code: int = command.main(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by who called us
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return 128 + 2
     except BrokenPipeError:  # somebody read as much as they wanted: `stoker watch | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _nothing_more()
         return Exit.OK
+    except OSError as error:  # standard output on a full disk
+        _nothing_more()
+        print(f"stoker {arguments.command}: {error}", file=sys.stderr)
+        return Exit.FAILED
     return code
+
+
+def _nothing_more() -> None:
+    """So that Python does not try to write the rest at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

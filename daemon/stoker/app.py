@@ -13,9 +13,9 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from types import FrameType
 
-from stoker import devices
+from stoker import devices, driven
 from stoker.config import Config, ConfigError, DriverChoice
-from stoker.core.messages import Effect, Input, LinkDown, Notice, Publish, Reload, Stop
+from stoker.core.messages import Effect, Input, LinkDown, Notice, Publish, Reload, Stop, Switched, SwitchFailed
 from stoker.core.stoker import Kept, Stoker
 from stoker.heaters import HeaterPort
 from stoker.inbox import Inbox, monotonic
@@ -33,17 +33,22 @@ LAST_WRITE = 5.0  # seconds for the last orders to reach the disk
 
 
 class App:
-    """One device, from its configuration. `run` returns when it was told to stop."""
+    """One device, from its configuration. `run` returns when it was told to stop.
 
-    def __init__(self, config: Config, path: Path) -> None:
+    `reloads`: SIGHUP reads the files anew; otherwise it stops, as for a program in a terminal that is closed.
+    """
+
+    def __init__(self, config: Config, path: Path, reloads: bool = True) -> None:
         self._config = config
         self._path = path
-        self._inbox: Inbox[Input | Reload] = Inbox()
+        self._reloads = reloads
+        self._inbox: Inbox[Input | Reload | devices.Loaded] = Inbox(config.clock_trusted)
         self._systemd = Systemd()
         self._store = Store(config.state_dir)
         self._samplers: dict[str, Sampler] = {}
         self._heaters: dict[str, HeaterPort] = {}
         self._listeners: dict[str, dict[str, Listener]] = {}
+        self._reading = self._read_again = False  # the configuration, anew
 
     def run(self) -> int:
         """Keep warm until a signal or a failure ends it. The exit code: 0 when told to stop, 1 after a failure."""
@@ -59,12 +64,13 @@ class App:
 
     def _assemble(self, stack: contextlib.ExitStack) -> Loop:
         stack.enter_context(self._signals())
+        outcomes = self._drive_off_first()
+        stack.callback(self._close_heaters)  # in case that making the other parts fails
+        self._make_thermometers(set(self._config.thermometers))
         remembered = self._store.load()
         self._store.start()
         stack.callback(self._store.close, LAST_WRITE)
         core = Stoker(self._config.core, remembered, self._inbox.now())
-        self._make_thermometers(set(self._config.thermometers))
-        self._make_heaters(set(self._config.heaters))
         self._link = self._new_link(core)
         stack.callback(lambda: self._link.close(GOODBYE))
         stack.callback(self._close_samplers)
@@ -79,11 +85,19 @@ class App:
             supervisor=self._systemd,
             reload=self._reload,
         )
-        self._loop.carry_out(core.start())
+        for outcome in outcomes:
+            self._loop.handle(outcome)
         self._link.start()
         for sampler in self._samplers.values():
             sampler.start()
         return self._loop
+
+    def _drive_off_first(self) -> list[Switched | SwitchFailed]:
+        """Every heater, and every one that was driven last and is no longer in the configuration."""
+        driven.drive_off_others(self._config)
+        driven.note(self._config)
+        self._make_heaters(set(self._config.heaters))
+        return [port.switch(False) for port in self._heaters.values()]
 
     def publish(self, effect: Publish) -> None:
         """Hand a publication to the link of the moment."""
@@ -122,7 +136,8 @@ class App:
 
     def _close_heaters(self) -> None:
         for port in self._heaters.values():
-            port.close()
+            if isinstance(outcome := port.close(), SwitchFailed):
+                log.error("heater %s: %s", port.name, outcome.text)
 
     @contextlib.contextmanager
     def _signals(self) -> Generator[None]:
@@ -142,7 +157,7 @@ class App:
         handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]] = {
             signal.SIGTERM: stop,
             signal.SIGINT: stop,
-            signal.SIGHUP: reload,
+            signal.SIGHUP: reload if self._reloads else stop,
         }
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         hook, threading.excepthook = threading.excepthook, failed
@@ -155,25 +170,38 @@ class App:
 
     # --- reload -------------------------------------------------------------------------------------------------------
 
-    def _reload(self) -> list[Effect]:
-        """Read the files anew. What did not change goes on untouched; with an error in them everything does."""
-        self._systemd.reloading()
-        try:
-            effects = self._apply(devices.load(self._path))
-            log.info("configuration read anew")
-        except ConfigError as error:
-            for problem in error.problems:
-                log.error("%s", problem)
-            first = str(error.problems[0])
-            effects = self._loop.core.handle(Notice("reload-refused", f"the old one stays: {first}"), self._inbox.now())
+    def _reload(self, event: Reload | devices.Loaded) -> list[Effect]:
+        """Read the files anew, once at a time. What did not change goes on; with an error in them everything does."""
+        if isinstance(event, Reload):
+            if not self._reading:
+                self._reading = True
+                self._systemd.reloading()
+                devices.reload(self._path, self._inbox.put)
+            else:
+                self._read_again = True
+            return []
+        self._reading = False
+        if self._read_again:
+            self._read_again = False
+            return self._reload(Reload())
+        effects = self._refused(event.result) if isinstance(event.result, ConfigError) else self._apply(event.result)
         self._systemd.ready()
         return effects
 
+    def _refused(self, error: ConfigError) -> list[Effect]:
+        for problem in error.problems:
+            log.error("%s", problem)
+        return self._not_reloaded(str(error.problems[0]))
+
+    def _not_reloaded(self, why: str) -> list[Effect]:
+        return self._loop.core.handle(Notice("reload-refused", f"the old one stays: {why}"), self._inbox.now())
+
     def _apply(self, new: Config) -> list[Effect]:
-        old, self._config = self._config, new
+        old = self._config
         kept = Kept(_same_thermometers(old, new), _same(old.heaters, new.heaters))
-        for name in old.heaters.keys() - kept.heaters:
-            self._heaters.pop(name).close()
+        if why := self._let_go(sorted(old.heaters.keys() - kept.heaters)):
+            return self._not_reloaded(why)
+        self._config = new
         for name in old.thermometers.keys() - kept.thermometers:
             if sampler := self._samplers.pop(name, None):
                 sampler.close()
@@ -185,18 +213,35 @@ class App:
         for name in new.thermometers.keys() - kept.thermometers:
             if name in self._samplers:
                 self._samplers[name].start()
+        driven.note(new)
         self._make_heaters(new.heaters.keys() - kept.heaters)
         before = self._loop.core.routes.availability
-        self._loop.core, effects = self._loop.core.replace(new.core, kept, self._inbox.now())
+        self._loop.core, last_words, effects = self._loop.core.replace(new.core, kept, self._inbox.now())
+        for publish in last_words:
+            self._link.publish(publish)
         self._join_link(old, new, before)
+        log.info("configuration read anew")
         return effects
+
+    def _let_go(self, names: list[str]) -> str:
+        """Switch off what the new configuration no longer has, and forget it. One that does not obey is kept."""
+        outcomes = {name: self._heaters[name].switch(False) for name in names}
+        failures = [outcome for outcome in outcomes.values() if isinstance(outcome, SwitchFailed)]
+        if failures:
+            for outcome in outcomes.values():
+                self._loop.handle(outcome)
+            return f"heater {failures[0].heater} cannot be switched off ({failures[0].text})"
+        for name in names:
+            self._heaters.pop(name).close()
+        return ""
 
     def _join_link(self, old: Config, new: Config, availability: str) -> None:
         core = self._loop.core
         if (old.mqtt, old.core.device, availability) == (new.mqtt, new.core.device, core.routes.availability):
             self._link.subscribe([*core.subscriptions(), *self._listeners])
             return
-        self._link.publish(Publish(availability, b"offline", "state"))
+        if availability == core.routes.availability:  # otherwise it was cleared a moment ago
+            self._link.publish(Publish(availability, b"offline", "state"))
         self._link.close(GOODBYE)
         self._link = self._new_link(core)
         self._link.start()

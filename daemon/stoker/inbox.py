@@ -29,12 +29,16 @@ def monotonic() -> float:
 class Inbox(Generic[Event]):
     """Everything that happens, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock_trusted: bool = True) -> None:
+        self._synchronised = clock_trusted  # once right, the clock stays right enough
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._stop: Event | None = None
         self.dropped = 0
 
     def put(self, event: Event) -> None:
-        """Add an event. Never blocks. Beyond LIMIT everything but a Stop is dropped and counted."""
+        """Add an event. Never blocks. A Stop overtakes all others; beyond LIMIT what arrives is dropped and counted."""
+        if isinstance(event, Stop):
+            self._stop = self._stop or event
         if self._queue.qsize() < LIMIT or isinstance(event, Stop):
             self._queue.put(event)
         else:
@@ -47,10 +51,16 @@ class Inbox(Generic[Event]):
     def get(self, until: float = math.inf) -> Event | None:
         """The next event, or None once the monotonic clock reaches `until`."""
         timeout = None if math.isinf(until) else min(max(0.0, until - monotonic()), LONGEST_WAIT)
+        event = None
         with contextlib.suppress(queue.Empty):
-            return self._queue.get(timeout=timeout)
-        return None
+            event = self._queue.get(timeout=timeout)
+        stop, self._stop = self._stop, None
+        return stop or event
 
     def now(self) -> Now:
         """The time, once for a whole pass."""
-        return Now(monotonic(), time.time())
+        if not self._synchronised:
+            from stoker import clock  # ctypes, which nobody needs afterwards
+
+            self._synchronised = clock.synchronised()
+        return Now(monotonic(), time.time(), self._synchronised)

@@ -8,6 +8,7 @@ from stoker.core.messages import (
     Effect,
     Input,
     Message,
+    Notice,
     Publish,
     Reading,
     ReadingFailed,
@@ -21,11 +22,14 @@ from stoker.core.messages import (
     Tick,
 )
 from stoker.core.stoker import Stoker
+from stoker.devices import Loaded
 from stoker.heaters import HeaterPort
 from stoker.inbox import Inbox
 from stoker_drivers.interfaces import Listener, SensorError
 
 log = logging.getLogger("stoker")
+
+LAST_TRIES, LAST_TRIES_PAUSE = 5.0, 1.0  # seconds that a heater which doesn't obey is driven off again at the end
 
 
 class Out(Protocol):
@@ -57,19 +61,19 @@ class Supervisor(Protocol):
 
 
 class Loop:
-    """The parts that carry out effects, joined. `reload` answers a Reload with the effects of the new settings."""
+    """The parts that carry out effects, joined. `reload` sees to the configuration being read anew."""
 
     def __init__(  # noqa: PLR0913 - it joins the parts, so it takes them all
         self,
         core: Stoker,
-        inbox: Inbox[Input | Reload],
+        inbox: Inbox[Input | Reload | Loaded],
         *,
         heaters: Mapping[str, HeaterPort],
         listeners: Mapping[str, Mapping[str, Listener]],
         link: Out,
         store: Memory,
         supervisor: Supervisor,
-        reload: Callable[[], list[Effect]],
+        reload: Callable[[Reload | Loaded], list[Effect]],
     ) -> None:
         self.core = core
         self.heaters = heaters
@@ -85,8 +89,8 @@ class Loop:
         while True:
             event = self._inbox.get(until=min(self.core.next_deadline(), self._supervisor.next_deadline()))
             match event:
-                case Reload():
-                    self.carry_out(self._reload())
+                case Reload() | Loaded():
+                    self.carry_out(self._reload(event))
                 case None:
                     self.handle(Tick())
                 case Message(topic=topic) if topic in self.listeners:
@@ -96,7 +100,26 @@ class Loop:
                 case _:
                     self.handle(event)
             if isinstance(event, Stop):
-                return event
+                return self._end(event)
+            self._look_after()
+
+    def _look_after(self) -> None:
+        """A deadline is kept however much comes in, and what had to be dropped is told."""
+        if self.core.next_deadline() <= self._inbox.now().mono:
+            self.handle(Tick())
+        if dropped := self._inbox.dropped:
+            self._inbox.dropped = 0
+            self.handle(Notice("dropped", f"{dropped} events came faster than they could be handled"))
+
+    def _end(self, stop: Stop) -> Stop:
+        """A heater that does not obey is driven off again for a while before the program ends."""
+        until = self._inbox.now().mono + LAST_TRIES
+        while (stuck := self.core.not_off()) and self._inbox.now().mono < until:
+            self._inbox.get(until=self._inbox.now().mono + LAST_TRIES_PAUSE)
+            self.carry_out(self.core.off_again())
+        if stuck:
+            return Stop(f"{stop.why}; could not be switched off: {', '.join(stuck)}", failed=True)
+        return stop
 
     def handle(self, event: Input) -> None:
         """One pass."""
@@ -129,7 +152,7 @@ class Loop:
 
 def _decode(name: str, listener: Listener, message: Message) -> Reading | ReadingFailed:
     try:
-        return Reading(name, listener.decode(message.payload), message.at)
+        return Reading(name, float(listener.decode(message.payload)), message.at)
     except SensorError as error:
         return ReadingFailed(name, error.reason, str(error), message.at)
     except Exception as error:  # another's listener; its bug is a failed reading

@@ -35,7 +35,10 @@ class Sampler:
     def close(self) -> None:
         """Stop reading and let the driver go, without waiting for a read under way."""
         self._end.set()
-        self._driver.close()
+        try:
+            self._driver.close()
+        except Exception as error:
+            log.warning("thermometer %s could not be let go: %s: %s", self.name, type(error).__name__, error)
 
     def _run(self) -> None:
         due = monotonic()
@@ -51,9 +54,12 @@ class Sampler:
     def _sample(self) -> Reading | ReadingFailed:
         at = monotonic()  # before the read: a reading is never younger than it says
         try:
-            return Reading(self.name, self._driver.read(), at)
+            celsius: object = self._driver.read()
+            if isinstance(celsius, int | float) and not isinstance(celsius, bool):
+                return Reading(self.name, float(celsius), at)
+            return ReadingFailed(self.name, "driver-error", f"{celsius!r:.60} is no temperature", at)
         except SensorError as error:
             return ReadingFailed(self.name, error.reason, str(error), at)
-        except Exception as error:  # a driver's bug is a failed reading, not the end of reading
+        except (Exception, SystemExit) as error:  # a driver's bug is a failed reading, not the end of reading
             log.debug("thermometer %s", self.name, exc_info=True)
             return ReadingFailed(self.name, "driver-error", f"{type(error).__name__}: {error}", at)

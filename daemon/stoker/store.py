@@ -30,7 +30,8 @@ class Store:
         try:
             return self._load()
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # no access, no room: not the file's fault
+            schema = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_ERROR  # a table of another shape
+            if isinstance(error, sqlite3.OperationalError) and not schema:  # no access, no room: not the file's fault
                 self._complain(error)
                 return {}
             return self._set_aside(error)
@@ -53,13 +54,14 @@ class Store:
 
     def _load(self) -> dict[str, str]:
         with contextlib.closing(self._connect()) as database:
-            return dict(database.execute("SELECT key, value FROM remembered"))
+            rows = database.execute("SELECT key, value FROM remembered WHERE typeof(value) = 'text'")
+            return {str(key): str(value) for key, value in rows}
 
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(self.path, timeout=5)
         try:
-            database.execute("PRAGMA synchronous=FULL")  # an order that was confirmed survives a power cut
+            database.execute("PRAGMA synchronous=FULL")  # what was written survives a power cut
             database.execute(_SCHEMA)
         except BaseException:
             database.close()

@@ -57,6 +57,9 @@ def test_the_table_has_every_reason_once() -> None:
         Reason.TARGET_REACHED,
         Reason.MODE_OFF,
         Reason.BY_HAND,
+        Reason.FROST_PROTECTION,
+        Reason.OPEN_WINDOW,
+        Reason.NO_ZONE,
         Reason.STOPPING,
     }
 

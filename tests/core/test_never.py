@@ -20,6 +20,7 @@ from stoker.core.messages import (
     Reading,
     ReadingFailed,
     Remember,
+    Switched,
     SwitchHeater,
     Tick,
 )
@@ -29,7 +30,25 @@ from stoker.core.stoker import Kept, Stoker
 temperatures = st.one_of(st.floats(-60, 120), st.floats(), st.sampled_from([19.0, 20.0, 21.0, 34.9, 35.1]))
 payloads = st.one_of(
     st.sampled_from(
-        [b"reset", b"ON", b"OFF", b"AUTO", b"heat", b"off", b"default", b"21", b"5", b"30", b"NaN", b"1e400", b""]
+        [
+            b"reset",
+            b"ON",
+            b"OFF",
+            b"AUTO",
+            b"heat",
+            b"off",
+            b"default",
+            b"auto",
+            b"boost",
+            b"away",
+            b'{"daily": ["06:30 comfort", "22:00 12"]}',
+            b"21",
+            b"5",
+            b"30",
+            b"NaN",
+            b"1e400",
+            b"",
+        ]
     ),
     st.binary(max_size=120),
 )
@@ -98,7 +117,8 @@ class Anything(RuleBasedStateMachine):
         self.accepted = {"a": -math.inf, "b": -math.inf}  # when the newest reading that may be taken was measured
         self.memory: dict[str, str] = {}
         self.core = Stoker(self.settings, self.memory, self.now())
-        self.carry_out(self.core.start())
+        for name in self.relays:
+            self.feed(Switched(name, False))
 
     def now(self) -> Now:
         return Now(self.time, self.wall)
@@ -148,8 +168,8 @@ class Anything(RuleBasedStateMachine):
             assert reason in FAULTS, f"off after {since} s because of {reason}"
 
     def check_fresh(self, name: str) -> None:
-        zone = self.core.zones[name]
-        age = self.time - self.accepted[zone.settings.thermometer]
+        (thermometer,) = self.settings.thermometers_of(name)
+        age = self.time - self.accepted[thermometer]
         assert age < self.settings.stale_after(name), f"heat in {name} with a reading {age} s old"
 
     @rule(thermometer=st.sampled_from("ab"), celsius=temperatures, ago=st.one_of(st.just(0.0), spans))
@@ -198,7 +218,7 @@ class Anything(RuleBasedStateMachine):
 
     @rule(
         zone=st.sampled_from("abc"),
-        subject=st.sampled_from(["mode/set", "target/set", "heater/set", "fault/reset"]),
+        subject=st.sampled_from(["mode/set", "target/set", "heater/set", "preset/set", "schedule/set", "fault/reset"]),
         payload=payloads,
         ago=st.one_of(st.just(0.0), spans),
         retained=st.booleans(),
@@ -206,12 +226,12 @@ class Anything(RuleBasedStateMachine):
     )
     def order(self, zone: str, subject: str, payload: bytes, ago: float, retained: bool, reply_to: str) -> None:
         was_latched = set(self.latched)
-        before = (self.core.zones[zone].mode, self.core.zones[zone].target, self.core.zones[zone].by_hand)
+        before = (self.core.zones[zone].mode, vars(self.core.zones[zone].orders).copy(), self.core.zones[zone].by_hand)
         message = Message(f"d/{zone}/{subject}", payload, self.time - ago, retained=retained, reply_to=reply_to)
         self.feed(message)
         if retained or ago > 60:
             by_hand = self.core.zones[zone].by_hand
-            assert (self.core.zones[zone].mode, self.core.zones[zone].target, by_hand) == before
+            assert (self.core.zones[zone].mode, vars(self.core.zones[zone].orders), by_hand) == before
         if not (subject == "fault/reset" and payload.strip().lower() == b"reset") or retained or ago > 60:
             assert was_latched <= self.latched, "something else than a reset took a fault away"
 
@@ -256,7 +276,8 @@ class Anything(RuleBasedStateMachine):
             self.deaths += 1
         self.started, self.heated = self.time, False
         self.core = Stoker(self.settings, self.memory, self.now())
-        self.carry_out(self.core.start())
+        for name in self.relays:
+            self.feed(Switched(name, False))
 
     @rule(thermometers=st.sets(st.sampled_from("ab")), heaters=st.sets(st.sampled_from("abc")))
     def reload(self, thermometers: set[str], heaters: set[str]) -> None:
@@ -266,7 +287,7 @@ class Anything(RuleBasedStateMachine):
             self.relays[name].broken = ""
             self.relays[name].switch("", False, self.time)
         self.accepted |= dict.fromkeys(self.accepted.keys() - thermometers, -math.inf)
-        self.core, effects = self.core.replace(self.settings, kept, self.now())
+        self.core, _, effects = self.core.replace(self.settings, kept, self.now())
         self.carry_out(effects)
 
     @invariant()

@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -69,7 +70,7 @@ def test_status_tells_what_a_person_wants_to_know(heating: Daemon, broker: Mosqu
     assert status.returncode == 0
     lines = status.stdout.splitlines()
     assert lines[0].startswith("stoker/shed: online, state of 20")
-    assert lines[1] == "  room: heat, target 20 °C, heater ON"
+    assert lines[1] == "  room: heat, target 20 °C (as configured), heater ON"
     assert lines[2].startswith("    heating: below-target, 1")
     assert lines[3].startswith("  thermometer inside: 1")
     as_json = stoker("status", "--json", "--config", guest(heating, broker, "5"))
@@ -152,3 +153,56 @@ def test_help_says_what_each_command_is_for() -> None:
     text = stoker("--help").stdout
     assert "exit codes" in text
     assert all(f"\n    {command}" in text for command in ("run", "check", "demo", "watch", "set", "status", "off"))
+
+
+@pytest.mark.parametrize("garbage", ["garbage", '{"zones": {"room": {}}}', '{"zones": 3}', "[1]"])
+def test_a_state_that_is_none_is_one_line(
+    broker: Mosquitto, observer: MakeObserver, tmp_path: Path, garbage: str
+) -> None:
+    config = tmp_path / "guest.toml"
+    config.write_text(f'[device]\nid = "shed"\n{mqtt(broker)}')
+    phone = observer(broker)
+    phone.say("stoker/shed/availability", "online", retain=True)
+    phone.say("stoker/shed/state", garbage, retain=True)
+    status = stoker("status", "--config", str(config))
+    assert status.returncode == 1
+    assert status.stderr == "what is retained on stoker/shed/state is not the state of a stoker of this version\n"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["publish", "a/#", "x"],
+        ["publish", "", "x"],
+        ["watch", "a/#/b"],
+        ["watch", ""],
+        ["status", "--timeout", "nan"],
+        ["set", "room", "target", "21", "--timeout=-5"],
+        ["demo", "--port", "99999"],
+    ],
+)
+def test_what_cannot_be_meant_is_refused_at_once(broker: Mosquitto, tmp_path: Path, typed: list[str]) -> None:
+    config = tmp_path / "guest.toml"
+    config.write_text(mqtt(broker))
+    ended = stoker(*typed, *([] if typed[0] == "demo" else ["--config", str(config)]))
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+
+
+def test_bytes_that_are_no_text_can_be_published(broker: Mosquitto, observer: MakeObserver, tmp_path: Path) -> None:
+    config = tmp_path / "guest.toml"
+    config.write_text(mqtt(broker))
+    phone = observer(broker, "raw")
+    assert stoker("publish", "--config", str(config), "raw", "\udcff").returncode == 0
+    phone.wait("raw", b"\xff")
+
+
+def test_a_full_disk_under_the_output_is_one_line(tmp_path: Path, broker: Mosquitto) -> None:
+    config = tmp_path / "guest.toml"
+    config.write_text(mqtt(broker) + ROOM)
+    with Path("/dev/full").open("w") as full:
+        command = [*STOKER, "check", "--config", str(config)]
+        ended = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment(), check=False, timeout=30
+        )
+    assert (ended.returncode, ended.stderr) == (1, "stoker check: [Errno 28] No space left on device\n")

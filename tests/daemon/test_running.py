@@ -1,14 +1,16 @@
 """The daemon as a process against a real Mosquitto with TLS and passwords: how it begins, obeys, reloads and ends."""
 
+import os
 import re
 import signal
 import time
+from collections.abc import Callable
 
 import msgspec
 
 from broker.mosquitto import Mosquitto
 from broker.watching import MakeObserver
-from daemon.running import PATIENCE, ROOM, Daemon, MakeDaemon, mqtt
+from daemon.running import PATIENCE, ROOM, Daemon, MakeDaemon, mqtt, stoker
 
 
 def test_a_cold_room_is_heated_and_everybody_can_see_it(
@@ -52,8 +54,6 @@ def test_sigint_is_the_same_end(heating: Daemon) -> None:
 def test_after_sigkill_the_broker_says_offline_and_stoker_off_drives_the_relay_off(
     heating: Daemon, broker: Mosquitto, observer: MakeObserver
 ) -> None:
-    from daemon.running import stoker
-
     phone = observer(broker, "stoker/#")
     phone.wait_for(lambda: phone.payloads("stoker/shed/availability") == [b"online"], "online")
     heating.kill()
@@ -164,3 +164,90 @@ def test_the_broker_goes_and_comes_back_and_heating_goes_on(
     heating.wait_for_log("heater off, target-reached")
 
     assert heating.switched == "010"
+
+
+def until(condition: Callable[[], bool], device: Daemon) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, device.log
+        time.sleep(0.02)
+
+
+def test_a_reload_that_takes_the_zone_away_switches_its_heater_off(heating: Daemon, broker: Mosquitto) -> None:
+    heating.configure(mqtt(broker) + ROOM.partition("[zones.room]")[0])
+    heating.signal(signal.SIGHUP)
+    until(lambda: heating.switched == "010", heating)
+
+
+def test_a_reload_that_changes_the_topics_clears_the_old_ones(
+    heating: Daemon, broker: Mosquitto, observer: MakeObserver
+) -> None:
+    heating.configure(mqtt(broker, base="other") + ROOM)
+    heating.signal(signal.SIGHUP)
+    heating.wait_for_log(r"(?s)connected to.*connected to")
+    phone = observer(broker, "#")
+    phone.wait_for(lambda: phone.payloads("other/room/heater") == [b"ON"], "said on the new topic")
+    assert [message.topic for message in phone.messages if message.topic.startswith("stoker/")] == []
+    assert heating.switched == "01"
+
+
+def test_stoker_off_knows_what_was_driven_although_the_configuration_is_broken(heating: Daemon) -> None:
+    heating.kill()
+    heating.config.write_text(heating.config.read_text() + "tarjet = 1\n")
+    off = stoker("off", "--config", str(heating.config))
+    assert off.returncode == 78
+    assert "tarjet: unknown key" in off.stderr
+    assert off.stdout == "heater radiator: off\n"
+    assert heating.switched == "010"
+
+
+def test_a_start_switches_off_what_was_driven_before_and_is_no_longer_configured(
+    heating: Daemon, broker: Mosquitto
+) -> None:
+    heating.kill()
+    other = heating.relay.with_name("other")
+    heating.configure(mqtt(broker) + ROOM.replace("{relay}", str(other)))
+    heating.start()
+    heating.wait_for_log("heater radiator, driven before and no longer configured like that, is off")
+    assert heating.switched == "010"
+
+
+def test_a_file_that_never_ends_does_not_hold_up_the_heating(heating: Daemon) -> None:
+    (heating.directory / "conf.d").mkdir()
+    os.mkfifo(heating.directory / "conf.d" / "pipe.toml")
+    heating.signal(signal.SIGHUP)
+    heating.wait_for_log(r"pipe\.toml: cannot be read: not a regular file")
+    assert heating.stop() == 0
+
+
+def test_a_storm_of_reloads_delays_neither_a_fault_nor_the_end(
+    heating: Daemon, broker: Mosquitto, observer: MakeObserver
+) -> None:
+    follower = ROOM.replace('driver = "mock"\ninterval = "200ms"\nstart = 15.0', 'driver = "remote"\ntopic = "T"')
+    heating.configure(mqtt(broker) + follower)
+    heating.signal(signal.SIGHUP)
+    until(lambda: heating.switched == "010", heating)
+    phone = observer(broker)
+
+    def heats() -> bool:
+        phone.say("T", "15")
+        return heating.switched == "0101"
+
+    until(heats, heating)
+    heating.configure(mqtt(broker) + ROOM + "x = 1\n")
+
+    def storm() -> bool:
+        heating.signal(signal.SIGHUP)
+        return heating.switched == "01010"
+
+    until(storm, heating)
+    before = time.monotonic()
+    assert heating.stop() == 0
+    assert time.monotonic() - before < 5.0
+
+
+def test_a_heater_that_cannot_be_switched_off_at_the_end_fails_the_exit(daemon: MakeDaemon, broker: Mosquitto) -> None:
+    device = daemon(mqtt(broker) + ROOM.replace("{relay}", "/dev/full")).start()
+    device.wait_for_log("heater radiator: .*No space left on device; trying off again")
+    assert device.stop() == 1
+    assert "stopped: SIGTERM; could not be switched off: radiator" in device.log

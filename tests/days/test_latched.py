@@ -107,8 +107,8 @@ def test_it_survives_reloads_even_one_without_its_zone() -> None:
     room = house.settings.zones["room"]
     without, kept = replace(house.settings, zones={"attic": room}), Kept({"inside"}, {"radiator"})
     for settings in (house.settings, without, house.settings):
-        house.core, effects = house.core.replace(settings, kept, house.now())
-        house._carry_out(effects)
+        house.core, last_words, effects = house.core.replace(settings, kept, house.now())
+        house._carry_out([*last_words, *effects])
         if "room" in settings.zones:
             house.run(60)
             assert not house.relay.on

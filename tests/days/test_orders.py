@@ -193,6 +193,7 @@ def test_after_each_connection_everything_is_said_anew() -> None:
         "action",
         "reason",
         "fault",
+        "preset",
     }
     assert house.events("connected")[-1]["offline_for"] == 100
 

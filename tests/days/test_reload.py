@@ -20,8 +20,8 @@ def heating_house() -> SimulatedHouse:
 
 def reload(house: SimulatedHouse, settings: Settings, kept: Kept = ALL) -> None:
     house.settings = settings
-    house.core, effects = house.core.replace(settings, kept, house.now())
-    house._carry_out(effects)
+    house.core, last_words, effects = house.core.replace(settings, kept, house.now())
+    house._carry_out([*last_words, *effects])
 
 
 def test_the_relay_does_not_blink() -> None:

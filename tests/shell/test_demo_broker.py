@@ -12,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,14 +40,18 @@ class Client:
     def __init__(self, broker: DemoBroker, will: tuple[str, str] | None = None, host: str = "") -> None:
         self.arrived: queue.Queue[tuple[str, bytes, bool]] = queue.Queue()
         self._granted: queue.Queue[bool] = queue.Queue()
+        joined, self._left = threading.Event(), threading.Event()
         self.paho = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv311)
         self.paho.tls_set_context(ssl.create_default_context(cafile=broker.ca_file))
         self.paho.on_message = lambda _c, _u, m: self.arrived.put((m.topic, bytes(m.payload), m.retain))
         self.paho.on_subscribe = lambda _c, _u, _m, codes, _p: self._granted.put(not codes[0].is_failure)
+        self.paho.on_connect = lambda *_: joined.set()
+        self.paho.on_disconnect = lambda *_: self._left.set()
         if will:
             self.paho.will_set(*will, qos=1, retain=True)
         self.paho.connect(host or broker.host, broker.port)
         self.paho.loop_start()
+        assert joined.wait(TIMEOUT)
 
     def publish(self, topic: str, payload: str, retain: bool = False) -> None:
         self.paho.publish(topic, payload, qos=1, retain=retain).wait_for_publish(TIMEOUT)
@@ -67,6 +72,7 @@ class Client:
 
     def close(self) -> None:
         self.paho.disconnect()
+        assert self._left.wait(TIMEOUT)
         self.paho.loop_stop()
 
 

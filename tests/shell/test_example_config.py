@@ -9,6 +9,7 @@ import pytest
 from msgspec import Struct, inspect, structs
 
 from stoker.config import Base, Config, ConfigError, Device, Drivers, load, parse_seconds, show_seconds
+from stoker.config.model import Wall
 from stoker.core import settings as core
 from stoker.link.settings import Mqtt, Tls
 from stoker_drivers import catalogue
@@ -29,6 +30,10 @@ EFFECTIVE = {("thermometers.inside", "publish"): "TEMPERATURE"}
 """What a key left out amounts to, where the struct's own default says otherwise."""
 
 
+DEFAULT_TABLES = {"device", "mqtt.tls", "topics", "presence", "zones.room.presets", "zones.room.window"}
+FREE = ("zones.room.schedule", "presence.people")  # tables whose keys are the user's
+
+
 class Entry(NamedTuple):
     """One key of the file, set or only shown."""
 
@@ -44,6 +49,8 @@ def entries() -> list[Entry]:
     found: list[Entry] = []
     table = ""
     for number, line in enumerate(EXAMPLE.read_text().splitlines(), 1):
+        if table in FREE and not TABLE.fullmatch(line):
+            continue
         if match := TABLE.fullmatch(line):
             table = match[3]
         elif match := KEY.fullmatch(line):
@@ -68,14 +75,28 @@ def kinds(table: str) -> list[type[Struct]]:
         own = OPTIONS[section][DRIVER_OF[table]]
         return [common[section], own] if table == first else [own]
     if section == "zones":
-        return [core.Zone]
-    single: dict[str, list[type[Struct]]] = {"device": [Device], "mqtt": [Mqtt, Base], "mqtt.tls": [Tls]}
-    return single.get(table, [core.Topics])
+        nested: dict[str, type[Struct]] = {"presets": core.Presets, "window": core.Window}
+        kind: type[Struct] = nested.get(table.rpartition(".")[2], core.Zone)
+        return [kind]
+    single: dict[str, list[type[Struct]]] = {
+        "device": [Device, Wall],
+        "mqtt": [Mqtt, Base],
+        "mqtt.tls": [Tls],
+        "presence": [core.Presence],
+        "topics": [core.Topics],
+    }
+    return single[table]
 
 
 def known_fields(table: str) -> dict[str, structs.FieldInfo]:
     fields = [field for kind in kinds(table) for field in structs.fields(kind)]
-    return {field.name: field for field in fields if field.type is not Tls}
+    return {field.name: field for field in fields if not is_table(field.type)}
+
+
+def is_table(kind: Any) -> bool:
+    """Whether a field of this type stands in the file as a table of its own."""
+    info: Any = inspect.type_info(kind)
+    return isinstance(getattr(info, "type", info), inspect.StructType | inspect.DictType)
 
 
 def attempt(folder: Path, text: str) -> Config | ConfigError:
@@ -133,7 +154,7 @@ def test_the_file_as_it_stands_makes_a_thermostat(tmp_path: Path) -> None:
 
 
 def test_a_default_that_is_taken_out_of_its_comment_changes_nothing(tmp_path: Path) -> None:
-    tables_set = {entry.table for entry in ENTRIES if entry.is_set} | {"device", "mqtt.tls", "topics"}
+    tables_set = {entry.table for entry in ENTRIES if entry.is_set} | DEFAULT_TABLES
     lines = EXAMPLE.read_text().splitlines()
     for entry in ENTRIES:
         if entry.table in tables_set:

@@ -1,5 +1,12 @@
 """The heater's driver: claimed when it can be, let go whatever happens."""
 
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from stoker import heaters
 from stoker.core.messages import Switched, SwitchFailed
 from stoker.heaters import HeaterPort
 from stoker_drivers.interfaces import HeaterError
@@ -10,10 +17,13 @@ class Relay:
 
     def __init__(self) -> None:
         self.on = False
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
+        self.hang: Callable[[], object] | None = None
         self.closed = 0
 
     def switch(self, on: bool) -> None:
+        if self.hang:
+            self.hang()
         if self.failure:
             raise self.failure
         self.on = on
@@ -54,6 +64,33 @@ def test_a_driver_that_fails_is_driven_off_and_claimed_anew() -> None:
 
     assert port.switch(False) == Switched("radiator", False)
     assert len(relays) == 2
+
+
+def test_a_driver_that_hangs_holds_nobody_up_for_long_and_is_driven_off_when_it_wakes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(heaters, "PATIENCE", 0.05)
+    relay, awake = Relay(), threading.Event()
+    port = HeaterPort("radiator", lambda: relay)
+    port.switch(True)
+    relay.hang = awake.wait
+    assert port.switch(False) == SwitchFailed("radiator", "the driver did not answer within 0.05 s")
+    assert port.switch(False) == SwitchFailed("radiator", "the driver still hangs")
+
+    awake.set()
+    relay.hang = None
+    until = time.monotonic() + 10
+    while port.switch(False) != Switched("radiator", False):
+        assert time.monotonic() < until
+    assert not relay.on
+
+
+def test_a_driver_that_ends_the_program_does_not() -> None:
+    relay = Relay()
+    relay.failure = SystemExit(3)
+    port = HeaterPort("radiator", lambda: relay)
+
+    assert port.switch(True) == SwitchFailed("radiator", "SystemExit: 3")
 
 
 def test_close_is_off_and_may_come_twice() -> None:

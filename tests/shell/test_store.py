@@ -1,6 +1,7 @@
 """What survives a restart, a full queue of changes, a damaged file and a directory that cannot be written."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,20 @@ def test_a_damaged_file_is_set_aside_and_said_and_a_new_one_serves(
     store.remember("room/mode", "off")
     store.close(5)
     assert remembered(tmp_path) == {"room/mode": "off"}
+
+
+def test_what_others_wrote_into_the_file_costs_the_memory_and_not_the_start(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.load()
+    with closing(sqlite3.connect(tmp_path / "stoker.db")) as database, database:
+        database.execute("INSERT INTO remembered VALUES ('room/mode', 'off'), ('room/target', x'ff00')")
+    assert remembered(tmp_path) == {"room/mode": "off"}
+
+    with closing(sqlite3.connect(tmp_path / "stoker.db")) as database, database:
+        database.execute("DROP TABLE remembered")
+        database.execute("CREATE TABLE remembered (something TEXT)")
+    assert remembered(tmp_path) == {}
+    assert (tmp_path / "stoker.damaged").exists()
 
 
 def test_a_directory_that_cannot_be_is_one_warning_and_no_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

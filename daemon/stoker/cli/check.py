@@ -11,8 +11,8 @@ def main(arguments: Namespace) -> int:
     for warning in config.warnings:
         print(f"warning: {warning}")
     for name, zone in config.core.zones.items():
-        driver = config.thermometers[zone.thermometer].name
-        print(f"{name}: {zone.mode}, target {zone.target:g} °C, {zone.thermometer} ({driver}) -> {zone.heater}")
+        seen = ", ".join(f"{one} ({config.thermometers[one].name})" for one in config.core.thermometers_of(name))
+        print(f"{name}: {zone.mode}, target {zone.target:g} °C, {seen} -> {zone.heater}")
     host, port = config.mqtt.address
     print(f"{', '.join(map(str, config.files))}: no errors; broker {host}:{port}")
     return Exit.OK

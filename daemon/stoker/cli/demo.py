@@ -1,5 +1,6 @@
 """`stoker demo`: a broker with TLS, a simulated room and the daemon, in one terminal; everybody else may join."""
 
+import json
 import logging
 import os
 import shlex
@@ -26,13 +27,14 @@ _CONFIGURATION = """\
 # A simulated room, {speed:g} times faster than life. Any client can join with this file: stoker watch --config ...
 [device]
 id = "demo"
-state_dir = "{directory}"
+state_dir = {state}
 
 [mqtt]
 host = "{host}"
 port = {port}
+protocol = "{protocol}"
 [mqtt.tls]
-ca_file = "{ca}"
+ca_file = {ca}
 
 [thermometers.inside]
 driver = "mock"
@@ -52,6 +54,7 @@ target = 20.0
 hysteresis = 0.5
 stale_after = "5s"
 """
+_HEAD = _CONFIGURATION.partition(",")[0]
 
 _WELCOME = """\
 broker      {kind} on {host}:{port}, TLS, certificate authority {directory}/ca.pem
@@ -75,16 +78,21 @@ def main(arguments: Namespace) -> int:
         print(f"--speed {arguments.speed:g}: a number above 0, up to 100000", file=sys.stderr)
         return Exit.USAGE
     directory = arguments.directory or Path(tempfile.mkdtemp(prefix="stoker-demo-"))
+    if not _is_ours(directory / "stoker.toml"):
+        print(f"{directory}/stoker.toml is not from a demo and stays; choose another --directory", file=sys.stderr)
+        return Exit.FAILED
     try:
         with DemoBroker(directory, arguments.port, arguments.broker) as broker:
             path = broker.directory / "stoker.toml"
             names = {"host": broker.host, "port": broker.port, "directory": broker.directory, "speed": arguments.speed}
-            path.write_text(_CONFIGURATION.format(ca=broker.ca_file, **names))
+            quoted = {"state": _quoted(broker.directory), "ca": _quoted(broker.ca_file)}
+            protocol = "3.1.1" if broker.kind == "amqtt" else "auto"  # the only one that amqtt speaks
+            path.write_text(_CONFIGURATION.format(protocol=protocol, **quoted, **names))
             others = ", ".join(fault for fault in mock.FAULTS if fault != "sensor-dead")
             words = {"kind": broker.kind, "stoker": _stoker(), "config": f"--config {shlex.quote(str(path))}"}
             print(_WELCOME.format(**words, **names, faults=FAULTS, others=others), flush=True)
             return _show(configuration.load(path), path)
-    except BrokerError as error:
+    except (BrokerError, OSError) as error:
         print(error, file=sys.stderr)
         return Exit.FAILED
 
@@ -96,7 +104,7 @@ def _show(config: Config, path: Path) -> int:
     director = Link(config.mqtt, _stage, client_id="stoker-demo-director", subscriptions=[FAULTS])
     director.start()
     try:
-        return App(config, path).run()
+        return App(config, path, reloads=False).run()
     finally:
         director.close(1.0)
 
@@ -112,6 +120,21 @@ def _stage(event: Heard) -> None:
         log.warning("staged in the room: %s", fault)
     except ValueError as error:
         log.warning("%s", error)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether this file may be written: there is none, or a demo made it."""
+    try:
+        return path.read_text(errors="replace").startswith(_HEAD)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
+def _quoted(path: Path) -> str:
+    """As a TOML string."""
+    return json.dumps(str(path))
 
 
 def _stoker() -> str:

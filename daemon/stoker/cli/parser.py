@@ -13,6 +13,21 @@ exit codes: 0 done · 1 failed, the line before says why · 2 wrong command line
 """
 
 
+SUBJECTS = ("target", "mode", "preset", "schedule", "heater")
+
+
+def _seconds(text: str) -> float:
+    if not 0 < (seconds := float(text)) <= 86400:
+        raise argparse.ArgumentTypeError(f"{text} is no time to wait; allowed: above 0, up to 86400 s")
+    return seconds
+
+
+def _port(text: str) -> int:
+    if not 0 <= (port := int(text)) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port; allowed: 0 (a free one) to 65535")
+    return port
+
+
 def build() -> argparse.ArgumentParser:
     """The parser; `command` in its result names the module in this folder."""
     parser = argparse.ArgumentParser(
@@ -54,7 +69,7 @@ def build() -> argparse.ArgumentParser:
         "Needs no root and no hardware. Ctrl-C ends everything.",
         configured=False,
     )
-    demo.add_argument("--port", type=int, default=0, metavar="N", help="the broker's port (default: a free one)")
+    demo.add_argument("--port", type=_port, default=0, metavar="N", help="the broker's port (default: a free one)")
     demo.add_argument(
         "--directory", type=Path, metavar="DIR", help="where ca.pem and stoker.toml go (default: a new one)"
     )
@@ -80,13 +95,15 @@ def build() -> argparse.ArgumentParser:
         "set",
         "give the daemon an order over MQTT, and wait for its answer",
         "examples:\n  stoker set room target 21        °C; `default` returns to the configuration's\n"
-        "  stoker set room mode off         off or heat; `default` likewise\n"
+        "  stoker set room mode off         off, heat or auto; `default` likewise\n"
+        "  stoker set room preset boost     none, comfort, eco, away, boost\n"
+        '  stoker set room schedule \'{"daily": ["06:30 comfort", "22:00 eco"]}\'\n'
         "  stoker set room heater ON        by hand, for a while: ON, OFF or AUTO",
     )
     order.add_argument("zone", metavar="ZONE")
-    order.add_argument("subject", choices=("target", "mode", "heater"), metavar="target|mode|heater")
+    order.add_argument("subject", choices=SUBJECTS, metavar="|".join(SUBJECTS))
     order.add_argument("value", metavar="VALUE")
-    order.add_argument("--timeout", type=float, default=10.0, metavar="S", help="seconds to wait (default: 10)")
+    order.add_argument("--timeout", type=_seconds, default=10.0, metavar="S", help="seconds to wait (default: 10)")
 
     reset = command(
         "reset",
@@ -98,7 +115,7 @@ def build() -> argparse.ArgumentParser:
 
     status = command("status", "ask the broker how the device is")
     status.add_argument("--json", action="store_true", help="print the state as the daemon published it")
-    status.add_argument("--timeout", type=float, default=10.0, metavar="S", help="seconds to wait (default: 10)")
+    status.add_argument("--timeout", type=_seconds, default=10.0, metavar="S", help="seconds to wait (default: 10)")
 
     command("off", "drive every configured heater off without the daemon", "For a service's ExecStopPost.")
 

@@ -4,6 +4,7 @@ With MQTT 5 the daemon answers on a topic of ours. With 3.1.1 an order obeyed sh
 refused as an event.
 """
 
+import os
 import secrets
 import sys
 from argparse import Namespace
@@ -14,6 +15,7 @@ import msgspec
 from stoker.cli import Exit, configuration
 from stoker.cli.client import Client
 from stoker.config import Config
+from stoker.config.words import did_you_mean
 from stoker.core.messages import Message, Publish
 from stoker.core.topics import Routes, readable, zone_topics
 from stoker.inbox import monotonic
@@ -31,7 +33,7 @@ def main(arguments: Namespace) -> int:
     answers = f"{config.core.base}/answer/{client.id}"
     client.link.subscribe([answers, state, routes.event, routes.availability])
     correlation = secrets.token_bytes(8)
-    payload = arguments.value.encode()
+    payload = os.fsencode(arguments.value)
     with client:
         up = client.connect(arguments.timeout)
         client.publish(Publish(order, payload, "answer", correlation, answers, ORDER_LIFETIME))
@@ -54,7 +56,8 @@ def main(arguments: Namespace) -> int:
 def _zone_topics(name: str, config: Config) -> dict[str, str]:
     """The zone's topics. A guest's configuration need not name the zones; one that does is believed."""
     if config.core.zones and name not in config.core.zones:
-        print(f"no zone {name!r}; there is {', '.join(config.core.zones)}", file=sys.stderr)
+        guess = did_you_mean(name, config.core.zones)
+        print(f"no zone {name!r}; there is {', '.join(config.core.zones)}{guess}", file=sys.stderr)
         sys.exit(Exit.USAGE)
     return zone_topics(config.core, name)
 
@@ -79,7 +82,7 @@ def _object(payload: bytes) -> dict[str, Any]:
 
 
 def _say(answer: dict[str, Any], arguments: Namespace) -> int:
-    what = f"{arguments.zone} {arguments.subject} {arguments.value}"
+    what = f"{arguments.zone} {arguments.subject} {readable(os.fsencode(arguments.value))}"
     if answer.get("ok"):
         seen = f"; {answer['action']}, {answer['reason']}: {answer['text']}" if "text" in answer else ""
         print(f"{what}: done{seen}")

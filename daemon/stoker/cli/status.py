@@ -8,6 +8,7 @@ from argparse import Namespace
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from stoker.cli import Exit, configuration
 from stoker.cli.client import Client
@@ -23,49 +24,89 @@ def main(arguments: Namespace) -> int:
     with Client(config, [routes.availability, routes.state]) as client:
         client.connect(arguments.timeout)
         until = monotonic() + arguments.timeout
-        availability, state = _retained(client, routes, until)
+        availability, payload = _retained(client, routes, until)
+        try:
+            state = msgspec.json.decode(payload, type=State) if payload else None
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            print(f"what is retained on {routes.state} is not the state of a stoker of this version", file=sys.stderr)
+            return Exit.FAILED
         if arguments.json:
-            print(msgspec.json.encode({"availability": availability, **state}).decode())
+            known: dict[str, Any] = msgspec.json.decode(payload) if payload else {}
+            print(msgspec.json.encode({"availability": availability, **known}).decode())
         else:
             _print(config.core.base, availability, state)
-        if availability != "online":
-            return Exit.FAILED
-        if not arguments.json:
-            _readings(client, state, until)
-    return Exit.OK
+            if availability == "online" and state:
+                _readings(client, state, until)
+    return Exit.OK if availability == "online" else Exit.FAILED
 
 
-def _retained(client: Client, routes: Routes, until: float) -> tuple[str, dict[str, Any]]:
-    availability, state = "", dict[str, Any]()
+class Fault(Struct):
+    """What is latched."""
+
+    reason: str
+    time: str
+
+
+class Zone(Struct):
+    """What is shown of a zone."""
+
+    mode: str
+    target: float
+    because: str
+    heater: str
+    by_hand: str | None
+    action: str
+    reason: str
+    text: str
+    fault: Fault | None = None
+
+
+class Thermometer(Struct):
+    """What is shown of a thermometer."""
+
+    topic: str
+    trouble: str | None
+
+
+class State(Struct):
+    """The device's own words, as far as they are shown."""
+
+    time: str
+    zones: dict[str, Zone]
+    thermometers: dict[str, Thermometer]
+
+
+def _retained(client: Client, routes: Routes, until: float) -> tuple[str, bytes]:
+    availability, state = "", b""
     for event in client.hear(until):
         if isinstance(event, Message) and event.topic == routes.availability:
             availability = readable(event.payload)
         elif isinstance(event, Message) and event.topic == routes.state:
-            state = msgspec.json.decode(event.payload)
+            state = event.payload
         if availability and state:
             break
     return availability, state
 
 
-def _print(base: str, availability: str, state: dict[str, Any]) -> None:
-    since = f", state of {state['time']}" if state else ""
+def _print(base: str, availability: str, state: State | None) -> None:
+    since = f", state of {state.time}" if state else ""
     print(f"{base}: {availability or 'nothing heard'}{since}")
-    for name, zone in state.get("zones", {}).items():
-        hand = f", {zone['by_hand']} by hand" if zone["by_hand"] else ""
-        print(f"  {name}: {zone['mode']}, target {zone['target']:g} °C, heater {zone['heater']}{hand}")
-        print(f"    {zone['action']}: {zone['reason']}, {zone['text']}")
-        if fault := zone.get("fault"):
-            print(f"    latched since {fault['time']}: {fault['reason']}; `stoker reset {name}` when it is mended")
-    for name, thermometer in state.get("thermometers", {}).items():
-        if thermometer["trouble"]:
-            print(f"  thermometer {name}: {thermometer['trouble']}")
+    for name, zone in state.zones.items() if state else ():
+        hand = f", {zone.by_hand} by hand" if zone.by_hand else ""
+        print(f"  {name}: {zone.mode}, target {zone.target:g} °C ({zone.because}), heater {zone.heater}{hand}")
+        print(f"    {zone.action}: {zone.reason}, {zone.text}")
+        if fault := zone.fault:
+            print(f"    latched since {fault.time}: {fault.reason}; `stoker reset {name}` when it is mended")
+    for name, thermometer in state.thermometers.items() if state else ():
+        if thermometer.trouble:
+            print(f"  thermometer {name}: {thermometer.trouble}")
 
 
-def _readings(client: Client, state: dict[str, Any], until: float) -> None:
-    topics = {table["topic"]: name for name, table in state.get("thermometers", {}).items() if table["topic"]}
+def _readings(client: Client, state: State, until: float) -> None:
+    topics = {table.topic: name for name, table in state.thermometers.items() if table.topic}
     client.link.subscribe(list(topics))
-    for event in client.hear(until):
-        if isinstance(event, Message) and event.topic in topics:
+    for event in client.hear(until) if topics else ():
+        if isinstance(event, Message) and event.topic in topics and not event.retained:
             print(f"  thermometer {topics.pop(event.topic)}: {readable(event.payload)} °C", flush=True)
         if not topics:
             return

@@ -10,6 +10,7 @@ from stoker.cli.client import Client
 from stoker.config import Config
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Stop
 from stoker.core.topics import readable
+from stoker.link.wellformed import is_filter
 
 SHOWN = 4000  # bytes of a payload
 
@@ -18,6 +19,10 @@ def main(arguments: Namespace) -> int:
     """Go on until Ctrl-C, through every loss of the broker."""
     config = configuration.load(arguments.config, guest=True)
     filters = arguments.filter or _own(config)
+    for name in filters:
+        if not is_filter(name):
+            print(f"{name!r} is no topic filter: + stands for a level, # for all at the end", file=sys.stderr)
+            return Exit.USAGE
     paint = _coloured if sys.stdout.isatty() else _plain
     with Client(config, filters) as client:
         for event in client.hear(math.inf):

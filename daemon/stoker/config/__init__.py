@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stoker.config.check import Check
 from stoker.config.files import File, conf_d, read
-from stoker.config.model import Base, Config, ConfigError, Device, DriverChoice, Drivers, Problem
+from stoker.config.model import Base, Config, ConfigError, Device, DriverChoice, Drivers, Problem, default_state_dir
 from stoker.config.spans import parse_seconds, show_seconds
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "DriverChoice",
     "Drivers",
     "Problem",
+    "default_state_dir",
     "load",
     "parse_seconds",
     "show_seconds",

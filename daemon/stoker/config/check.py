@@ -1,17 +1,32 @@
 """The sections of the configuration and the rules between their keys."""
 
+import functools
 import os
 from collections.abc import Iterable, Iterator
+from datetime import UTC, tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from msgspec import Struct
 from msgspec.structs import fields, replace
 
 from stoker.config import words
 from stoker.config.files import File
-from stoker.config.model import Base, Config, ConfigError, Device, DriverChoice, Drivers, Key, OptionsOf
+from stoker.config.model import (
+    Base,
+    Config,
+    ConfigError,
+    Device,
+    DriverChoice,
+    Drivers,
+    Key,
+    OptionsOf,
+    Wall,
+    default_state_dir,
+)
 from stoker.config.spans import show_seconds
 from stoker.config.tree import NAME_LENGTH, S, Tree, is_name, names
+from stoker.core import schedule
 from stoker.core import settings as core
 from stoker.core.topics import Routes
 from stoker.link.settings import Mqtt
@@ -32,8 +47,8 @@ class Check(Tree):
 
     def config(self, drivers: Drivers) -> Config:
         """Return the whole, or raise ConfigError."""
-        self._only((), {"device", "mqtt", "thermometers", "heaters", "zones", "topics"})
-        device = self._device()
+        self._only((), {"device", "mqtt", "thermometers", "heaters", "zones", "topics", "presence"})
+        device, wall = self._device()
         mqtt, base = self._mqtt(device.id)
         thermometers, thermometer_drivers = self._driven("thermometers", core.Thermometer, drivers.thermometer)
         heaters, heater_drivers = self._driven("heaters", core.Heater, drivers.heater)
@@ -46,6 +61,8 @@ class Check(Tree):
             topics=self._table_as(("topics",), core.Topics) or core.Topics(),
             max_restarts=device.max_restarts,
             stable_after=device.stable_after,
+            presence=self._table_as(("presence",), core.Presence) or core.Presence(),
+            timezone=self._timezone(wall.timezone),
         )
         self._check_thermometers(settings)
         self._check_pins(heater_drivers)
@@ -61,20 +78,33 @@ class Check(Tree):
             thermometers=thermometer_drivers,
             heaters=heater_drivers,
             state_dir=Path(device.state_dir),
+            clock_trusted=wall.clock == "trusted",
             files=tuple(file.path for file in self._files),
             warnings=tuple(map(str, self._located(self._warnings))),
         )
 
     # --- sections
 
-    def _device(self) -> Device:
+    def _device(self) -> tuple[Device, Wall]:
         """[device], its defaults filled in."""
-        device = self._table_as(("device",), Device) or Device()
+        self._only(("device",), names(Device) | names(Wall))
+        device = self._struct(("device",), Device) or Device()
+        wall = self._struct(("device",), Wall) or Wall()
         if device.id and not is_name(device.id, words.LETTERS | {"."}):
             rule = f"letters, digits, -, _ and dots, at most {NAME_LENGTH}"
             self._problem(f"found {words.quote(device.id)}; allowed: {rule}", ("device", "id"))
             device = replace(device, id="")
-        return replace(device, id=device.id or _host_name(), state_dir=device.state_dir or str(_state_dir()))
+        found = replace(device, id=device.id or _host_name(), state_dir=device.state_dir or str(default_state_dir()))
+        return found, wall
+
+    def _timezone(self, name: str) -> tzinfo:
+        try:
+            return ZoneInfo(name) if name else _system_timezone()
+        except (ZoneInfoNotFoundError, OSError, ValueError):
+            guess = words.did_you_mean(name, available_timezones())
+            allowed = "a name such as Europe/Berlin that this system knows"
+            self._problem(f"found {words.quote(name)}; allowed: {allowed}{guess}", ("device", "timezone"))
+            return UTC
 
     def _mqtt(self, device: str) -> tuple[Mqtt | None, str]:
         """[mqtt] and what its topics begin with."""
@@ -152,19 +182,19 @@ class Check(Tree):
                 self._problem(text, ("heaters", name, "pin"))
 
     def _check_zones(self, settings: core.Settings) -> None:
-        heated: dict[str, str] = {}
         for name, zone in settings.zones.items():
             key = ("zones", name)
-            self._check_reference((*key, "thermometer"), zone.thermometer, "thermometers")
+            several = settings.thermometers_of(name)
+            if not several:
+                self._problem("found an empty list; allowed: a thermometer, or several", (*key, "thermometer"))
+            for one in several:
+                self._check_reference((*key, "thermometer"), one, "thermometers")
+                if thermometer := settings.thermometers.get(one):
+                    self._check_limit(key, zone, one, thermometer)
             self._check_reference((*key, "heater"), zone.heater, "heaters")
-            other = heated.setdefault(zone.heater, name)
-            if other != name:
-                heated_by = f"which heats zones.{other} already"
-                text = f"found {words.quote(zone.heater)}, {heated_by}; allowed: one zone for a heater"
-                self._problem(text, (*key, "heater"))
             self._check_targets(key, zone)
-            if thermometer := settings.thermometers.get(zone.thermometer):
-                self._check_limit(key, zone, thermometer)
+            self._check_presets(key, zone)
+            self._check_schedule(key, zone)
 
     def _check_reference(self, key: Key, name: str, section: str) -> None:
         known = self._table((section,))
@@ -185,12 +215,29 @@ class Check(Tree):
             text = f"found target_max {zone.target_max:g}; allowed: below max_temperature {zone.max_temperature:g}"
             self._problem(text, high, (*key, "max_temperature"))
 
-    def _check_limit(self, key: Key, zone: core.Zone, thermometer: core.Thermometer) -> None:
+    def _check_presets(self, key: Key, zone: core.Zone) -> None:
+        """Those that somebody chose; a default is brought within the limits of its zone."""
+        for name in names(core.Presets):
+            here, target = (*key, "presets", name), getattr(zone.presets, name)
+            if here in self._origin and not zone.target_min <= target <= zone.target_max:
+                limits = f"target_min {zone.target_min:g} to target_max {zone.target_max:g}"
+                self._problem(f"found {target:g}; allowed: {limits}", here)
+
+    def _check_schedule(self, key: Key, zone: core.Zone) -> None:
+        here = (*key, "schedule")
+        try:
+            if here in self._origin:
+                schedule.parse(zone.schedule, zone.target_min, zone.target_max)
+        except ValueError as error:
+            blamed = str(error).partition(" ")[0].strip('"')
+            self._problem(str(error), (*here, blamed) if (*here, blamed) in self._origin else here)
+
+    def _check_limit(self, key: Key, zone: core.Zone, name: str, thermometer: core.Thermometer) -> None:
         """A temperature that the thermometer takes for implausible is never seen as too high."""
         if zone.max_temperature >= thermometer.maximum:
-            whose = f"thermometers.{zone.thermometer}.maximum {thermometer.maximum:g}"
+            whose = f"thermometers.{name}.maximum {thermometer.maximum:g}"
             text = f"found max_temperature {zone.max_temperature:g}; allowed: below {whose}, or it is never seen"
-            self._problem(text, (*key, "max_temperature"), ("thermometers", zone.thermometer, "maximum"))
+            self._problem(text, (*key, "max_temperature"), ("thermometers", name, "maximum"))
 
     # --- topics
 
@@ -198,6 +245,7 @@ class Check(Tree):
         """Each topic by itself; then, where each is one, that no two are the same."""
         heard = [(("thermometers", name, "topic"), _listens_to(choice)) for name, choice in choices.items()]
         said = [(("thermometers", name, "publish"), own.publish) for name, own in settings.thermometers.items()]
+        heard += [(("presence", "people", name), topic) for name, topic in settings.presence.people.items()]
         heard, said = [each for each in heard if each[1]], [each for each in said if each[1]]
         good = [self._check_template(key, topic) for key, topic in ((("mqtt", "base"), settings.base), *said)]
         good += [self._check_topic(topic, key) for key, topic in heard]
@@ -286,7 +334,11 @@ class Check(Tree):
 
     def _warn_of_zones(self, settings: core.Settings) -> None:
         for name, zone in settings.zones.items():
-            key, interval = ("zones", name), ("thermometers", zone.thermometer, "interval")
+            key, several = ("zones", name), settings.thermometers_of(name)
+            slowest = max(several, key=lambda one: settings.thermometers[one].interval)
+            interval = ("thermometers", slowest, "interval")
+            if zone.mode == "auto" and not zone.schedule:
+                self._warning("mode auto without a schedule: the target counts until one is ordered", (*key, "mode"))
             if zone.max_temperature > HOT:
                 text = f"{zone.max_temperature:g} °C lets this zone become dangerously hot; {HOT:g} or less is wise"
                 self._warning(text, (*key, "max_temperature"))
@@ -294,7 +346,7 @@ class Check(Tree):
             if stale_after > LONG_STALE:
                 text = f"heats for {show_seconds(stale_after)} without a reading; {show_seconds(LONG_STALE)} is much"
                 self._warning(text, (*key, "stale_after"), interval)
-            if stale_after <= settings.thermometers[zone.thermometer].interval:
+            if stale_after <= settings.thermometers[slowest].interval:
                 text = f"{show_seconds(stale_after)} is no longer than its thermometer's interval: hardly any heat"
                 self._warning(text, (*key, "stale_after"), interval)
             self._warn_of_interlocks(key, zone)
@@ -329,19 +381,18 @@ class Check(Tree):
             self._warning(text, (*key, "stale_duty"))
 
 
+@functools.cache
+def _system_timezone() -> tzinfo:
+    try:
+        with Path("/etc/localtime").open("rb") as file:
+            return ZoneInfo.from_file(file)
+    except (OSError, ValueError):
+        return UTC  # what a system without that file shows
+
+
 def _host_name() -> str:
     name = os.uname().nodename.partition(".")[0][:NAME_LENGTH]
     return "".join(c if c in words.LETTERS else "-" for c in name) or "stoker"
-
-
-def _state_dir() -> Path:
-    """The folder that systemd made for us; without systemd the system's, or else the user's own."""
-    if given := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
-        return Path(given)
-    system, home = Path("/var/lib/stoker"), os.environ.get("HOME")
-    if os.access(system, os.W_OK) or not home:
-        return system
-    return Path(os.environ.get("XDG_STATE_HOME") or Path(home, ".local/state"), "stoker")
 
 
 def _listens_to(choice: DriverChoice) -> str:

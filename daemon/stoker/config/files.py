@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from stoker.config.model import ConfigError, Key, Problem
 
+MULTILINE_ENDS = ("]", '"""', "'''")  # one stands in the last line of every statement of several lines
 DEEPEST = 8  # tables in tables; TOML has no limit, Python's stack has
 
 
@@ -34,6 +35,8 @@ def conf_d(path: Path) -> list[Path]:
 
 def read(path: Path) -> File:
     """Read and parse one file. Raises ConfigError with the one problem that hinders it."""
+    if path.exists() and not path.is_file() and not path.is_dir():  # opening a pipe would wait for its writer
+        raise ConfigError((Problem(path, 0, "", "cannot be read: not a regular file"),))
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -85,6 +88,8 @@ def lines_of(text: str) -> dict[Key, int]:
     for number, line in enumerate(text.split("\n"), 1):
         statement += line + "\n"
         try:
+            if start < number and not any(end in line for end in MULTILINE_ENDS):
+                continue
             parsed = tomllib.loads(statement)
         except ValueError:
             continue  # it goes on in the next line

@@ -1,8 +1,9 @@
 """What a configuration is, and what a problem in one is."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -39,6 +40,16 @@ class Device(Struct, frozen=True, kw_only=True):
     ] = 600.0
 
 
+class Wall(Struct, frozen=True, kw_only=True):
+    """What [device] says of the clock on the wall."""
+
+    timezone: Annotated[str, Meta(description="of the schedule, such as Europe/Berlin; empty: the system's")] = ""
+    clock: Annotated[
+        Literal["synchronised", "trusted"],
+        Meta(description="trusted: the schedule runs although the system doesn't say that its clock is right"),
+    ] = "synchronised"
+
+
 class Base(Struct, frozen=True, kw_only=True):
     """What [mqtt] holds beside the link's settings."""
 
@@ -60,6 +71,7 @@ class Config(Struct, frozen=True, kw_only=True):
     thermometers: dict[str, DriverChoice]
     heaters: dict[str, DriverChoice]
     state_dir: Path
+    clock_trusted: bool
     files: tuple[Path, ...]
     warnings: tuple[str, ...]
 
@@ -83,3 +95,13 @@ class ConfigError(Exception):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
+
+
+def default_state_dir() -> Path:
+    """The folder that systemd made for us; without systemd the system's, or else the user's own."""
+    if given := os.environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return Path(given)
+    system, home = Path("/var/lib/stoker"), os.environ.get("HOME")
+    if os.access(system, os.W_OK) or not home:
+        return system
+    return Path(os.environ.get("XDG_STATE_HOME") or Path(home, ".local/state"), "stoker")

@@ -37,7 +37,7 @@ class Heater:
 
     def decide(self, wishes: Iterable[Decision], now: float) -> Decision:
         """From what the zones ask to what the relay shall do now."""
-        asked = list(wishes)
+        asked = list(wishes) or [Decision(False, Reason.NO_ZONE, "no zone has this heater", fault=True)]
         wish = next((wish for wish in asked if wish.on), asked[0])
         decision = self._settle(wish, now)
         until = min(decision.until, *(wish.until for wish in asked))

@@ -8,12 +8,18 @@ from typing import Literal
 
 from msgspec import Struct
 
+from stoker.core.schedule import Schedule
+
 
 class Now(Struct, frozen=True):
-    """The time at which something is handled: `mono` for every span, `wall` for stamps alone."""
+    """The time at which something is handled: `mono` for every span, `wall` for stamps and for the schedule alone.
+
+    `synchronised`: the system says that its clock is right. A Pi has no battery clock.
+    """
 
     mono: float
     wall: float
+    synchronised: bool = True
 
 
 class Reason(StrEnum):
@@ -23,6 +29,8 @@ class Reason(StrEnum):
     TARGET_REACHED = "target-reached"
     MODE_OFF = "mode-off"
     BY_HAND = "by-hand"
+    FROST_PROTECTION = "frost-protection"
+    OPEN_WINDOW = "open-window"
     NO_TEMPERATURE_YET = "no-temperature-yet"
     STALE_TEMPERATURE = "stale-temperature"
     IMPLAUSIBLE_TEMPERATURE = "implausible-temperature"
@@ -35,6 +43,7 @@ class Reason(StrEnum):
     TOO_MANY_RESTARTS = "too-many-restarts"
     SHORT_CYCLE = "short-cycle"
     SWITCH_FAILED = "switch-failed"
+    NO_ZONE = "no-zone"
     STOPPING = "stopping"
 
 
@@ -128,6 +137,20 @@ class SetTarget(Struct, frozen=True):
     target: float | None
 
 
+class SetPreset(Struct, frozen=True):
+    """An order understood: this zone's preset from now on; `none` for none. `boost` ends by itself."""
+
+    zone: str
+    preset: str
+
+
+class SetSchedule(Struct, frozen=True):
+    """An order understood: this zone's weekly schedule from now on; None returns to the configuration's."""
+
+    zone: str
+    schedule: Schedule | None
+
+
 class SetHeater(Struct, frozen=True):
     """An order by hand: the heater on or off for a while; None is AUTO."""
 
@@ -141,7 +164,7 @@ class ResetFault(Struct, frozen=True):
     zone: str
 
 
-Order = SetMode | SetTarget | SetHeater | ResetFault
+Order = SetMode | SetTarget | SetPreset | SetSchedule | SetHeater | ResetFault
 
 
 class Reload(Struct, frozen=True):

@@ -4,14 +4,17 @@
 Spans are seconds, temperatures °C, differences of temperature K.
 """
 
-from typing import Annotated, Literal
+from datetime import UTC
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
 Seconds = Annotated[float, Meta(extra={"unit": "s"})]
 """A span. The configuration takes a number of seconds or text such as "10s", "5min", "4h"."""
 
-Mode = Literal["off", "heat"]
+Mode = Literal["off", "heat", "auto"]
+
+Celsius = Annotated[float, Meta(ge=-50, le=300)]
 
 
 class Thermometer(Struct, frozen=True, kw_only=True):
@@ -43,15 +46,38 @@ class Heater(Struct, frozen=True, kw_only=True):
     max_on_latch: Annotated[bool, Meta(description="true: after max_on it stays off until a reset")] = False
 
 
+class Presets(Struct, frozen=True, kw_only=True):
+    """Targets by name, for orders and for the schedule, °C."""
+
+    comfort: Annotated[Celsius, Meta(description="when somebody is there, °C")] = 20.0
+    eco: Annotated[Celsius, Meta(description="by night, °C")] = 17.0
+    away: Annotated[Celsius, Meta(description="when nobody is at home, °C")] = 12.0
+    boost: Annotated[Celsius, Meta(description="for a while, °C")] = 22.0
+
+
+class Window(Struct, frozen=True, kw_only=True):
+    """When a fall of temperature is taken for an open window."""
+
+    fall: Annotated[float, Meta(ge=0, le=20, description="a fall by this much suspends heating, K; 0: never")] = 0.0
+    within: Annotated[Seconds, Meta(ge=10, le=3600, description="in this time or less")] = 180.0
+    suspend: Annotated[Seconds, Meta(ge=10, le=86400, description="for this long")] = 900.0
+
+
 class Zone(Struct, frozen=True, kw_only=True):
     """One place: whose temperature, which heater, and how warm."""
 
-    thermometer: Annotated[str, Meta(description="name of a table in [thermometers]")]
+    thermometer: Annotated[
+        str | tuple[str, ...],
+        Meta(description="name of a table in [thermometers], or a list of them: their median counts"),
+    ]
     heater: Annotated[str, Meta(description="name of a table in [heaters]")]
     mode: Annotated[Mode, Meta(description="what it does until somebody orders otherwise")] = "heat"
     target: Annotated[float, Meta(ge=-50, le=300, description="setpoint until somebody orders otherwise, °C")] = 20.0
     target_min: Annotated[float, Meta(ge=-50, le=300, description="lowest target that is accepted, °C")] = 5.0
     target_max: Annotated[float, Meta(ge=-50, le=300, description="highest target that is accepted, °C")] = 30.0
+    control: Annotated[
+        Literal["hysteresis", "pi"], Meta(description="two-point, or PI that gives the heater its share of each cycle")
+    ] = "hysteresis"
     hysteresis: Annotated[float, Meta(ge=0, le=20, description="width of the band around the target, K")] = 0.5
     max_temperature: Annotated[float, Meta(ge=-50, le=350, description="never heats above this, °C")] = 35.0
     runaway_after: Annotated[
@@ -77,6 +103,17 @@ class Zone(Struct, frozen=True, kw_only=True):
         Seconds,
         Meta(ge=0, le=86400, description="age at which a reading counts no more; 0: 3 intervals, at least 30s"),
     ] = 0.0
+    presets: Presets = Presets()
+    boost_for: Annotated[Seconds, Meta(ge=60, le=86400, description="how long a boost holds")] = 3600.0
+    schedule: Annotated[
+        dict[str, tuple[str, ...]], Meta(description='the week of mode auto: weekdays = ["06:30 comfort", "22:00 eco"]')
+    ] = {}
+    frost_protection: Annotated[
+        bool, Meta(description="mode off still heats against frost; false: off is off, and pipes may freeze")
+    ] = True
+    frost: Annotated[Celsius, Meta(description="in mode off and with a window open, heats below this, °C")] = 5.0
+    follows_presence: Annotated[bool, Meta(description="preset away while everybody of [presence] is away")] = True
+    window: Window = Window()
     order_hold: Annotated[
         Seconds, Meta(ge=1, le=604800, description="how long an order by hand (heater ON, OFF) holds")
     ] = 3600.0
@@ -94,10 +131,29 @@ class Topics(Struct, frozen=True, kw_only=True):
     target_set: str = "{base}/{zone}/target/set"
     heater: str = "{base}/{zone}/heater"
     heater_set: str = "{base}/{zone}/heater/set"
+    preset: str = "{base}/{zone}/preset"
+    preset_set: str = "{base}/{zone}/preset/set"
+    schedule: str = "{base}/{zone}/schedule"
+    schedule_set: str = "{base}/{zone}/schedule/set"
     action: str = "{base}/{zone}/action"
     reason: str = "{base}/{zone}/reason"
     fault: str = "{base}/{zone}/fault"
     fault_set: str = "{base}/{zone}/fault/reset"
+
+
+class Presence(Struct, frozen=True, kw_only=True):
+    """Where home is, and on which topics people say where they are."""
+
+    latitude: Annotated[float, Meta(ge=-90, le=90, description="of home, degrees")] = 0.0
+    longitude: Annotated[float, Meta(ge=-180, le=180, description="of home, degrees")] = 0.0
+    radius: Annotated[float, Meta(ge=10, le=100000, description="within it somebody is at home, m")] = 200.0
+    hysteresis: Annotated[
+        float, Meta(ge=0, le=100000, description="further out than the radius by this, somebody is away, m")
+    ] = 100.0
+    expire_after: Annotated[
+        Seconds, Meta(ge=0, le=31536000, description="what is known of somebody is unknown after this; 0: never")
+    ] = 0.0
+    people: Annotated[dict[str, str], Meta(description='a name and its topic for each: phone = "Position"')] = {}
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -111,13 +167,20 @@ class Settings(Struct, frozen=True, kw_only=True):
     topics: Topics = Topics()
     max_restarts: int = 5
     stable_after: float = 600.0
+    presence: Presence = Presence()
+    timezone: Any = UTC  # a tzinfo
+
+    def thermometers_of(self, zone: str) -> tuple[str, ...]:
+        """The names of a zone's thermometers."""
+        named = self.zones[zone].thermometer
+        return (named,) if isinstance(named, str) else named
 
     def stale_after(self, zone: str) -> float:
         """Seconds after which a reading no longer counts in this zone: three intervals and at least 30 s by default."""
-        settings = self.zones[zone]
-        return settings.stale_after or stale_by_default(self.thermometers[settings.thermometer])
+        slowest = max(self.thermometers[name].interval for name in self.thermometers_of(zone))
+        return self.zones[zone].stale_after or stale_by_default(slowest)
 
 
-def stale_by_default(thermometer: Thermometer) -> float:
+def stale_by_default(interval: float) -> float:
     """Seconds after which a reading no longer counts where nothing else is configured."""
-    return max(30.0, 3 * thermometer.interval)
+    return max(30.0, 3 * interval)

@@ -5,13 +5,14 @@ this concerns decide anew. What became of it is said once every driver that had 
 is what is. Everything else is in the files beside this one.
 """
 
+import contextlib
 import math
 from collections.abc import Mapping, Set
 from typing import Any, NamedTuple
 
 from msgspec import structs
 
-from stoker.core import interlocks, restarts, topics
+from stoker.core import interlocks, presence, restarts, topics
 from stoker.core.clock import WallClock
 from stoker.core.heater import Heater
 from stoker.core.messages import (
@@ -32,6 +33,8 @@ from stoker.core.messages import (
     Say,
     SetHeater,
     SetMode,
+    SetPreset,
+    SetSchedule,
     SetTarget,
     Stop,
     Switched,
@@ -40,10 +43,12 @@ from stoker.core.messages import (
     Tick,
 )
 from stoker.core.settings import Settings
-from stoker.core.thermometer import Thermometer, Trouble
+from stoker.core.thermometer import Thermometer, Trouble, outliers, together
 from stoker.core.zone import Decision, Zone
 
-REMEMBERED: tuple[topics.Subject, ...] = ("mode", "target")  # an order by hand dies with the program that holds its end
+REMEMBERED: tuple[topics.Subject, ...] = ("mode", "target", "preset", "schedule")
+TARGET_UNTIL = "target-until"  # Unix time; beside a target that was ordered in mode auto
+PRESENCE = "presence"  # what is remembered of people
 FAULT = "fault"  # the key under which a zone's latched fault is remembered, behind the zone's name
 LINK_DOWN_REPEAT = 3600.0  # seconds; while the broker is away the log says so again at most this often
 
@@ -63,16 +68,31 @@ class Stoker:
         self.routes = topics.Routes(settings)
         self.thermometers = {name: Thermometer(table, now.mono) for name, table in settings.thermometers.items()}
         self.heaters = {name: Heater(table, now.mono) for name, table in settings.heaters.items()}
-        self.zones = {name: Zone(name, table, settings.stale_after(name)) for name, table in settings.zones.items()}
+        self.zones = {
+            name: Zone(name, table, settings.stale_after(name), settings.timezone)
+            for name, table in settings.zones.items()
+        }
+        home = presence.Position(settings.presence.latitude, settings.presence.longitude)
+        self.presence = presence.Presence(
+            settings.presence.people,
+            home,
+            radius=settings.presence.radius,
+            hysteresis=settings.presence.hysteresis,
+            expire_after=settings.presence.expire_after,
+        )
         self._zones_of = {
             heater: [zone for zone in self.zones.values() if zone.settings.heater == heater] for heater in self.heaters
         }
         self._heaters_of = {
             thermometer: list(
-                {zone.settings.heater: None for zone in self.zones.values() if zone.settings.thermometer == thermometer}
+                {self.zones[zone].settings.heater: None for zone in self.zones if thermometer in self._of(zone)}
             )
             for thermometer in self.thermometers
         }
+        self._people_on: dict[str, list[str]] = {}
+        for person, topic in settings.presence.people.items():
+            self._people_on.setdefault(topic, []).append(person)
+        self._outliers: dict[str, list[str]] = {name: [] for name in self.zones}  # zone -> its thermometers
         self._said: dict[str, bytes] = {}
         self._changed = True  # something that `state` doesn't show yet
         self._awaited: set[str] = set()  # heaters whose driver has not answered yet
@@ -97,12 +117,14 @@ class Stoker:
 
     # --- for the shell ------------------------------------------------------------------------------------------------
 
-    def start(self) -> list[Effect]:
-        """Every heater off, so that its line is claimed at that level. Carry it out before anything else."""
-        for name in self.heaters:
+    def not_off(self) -> list[str]:
+        """After a Stop: the heaters that did not confirm that they are off."""
+        return [name for name, heater in self.heaters.items() if heater.on or heater.failure]
+
+    def off_again(self) -> list[Effect]:
+        """After a Stop: another attempt at those."""
+        for name in self.not_off():
             self._switch(name)
-        if text := self._restarts.text(self._now.mono):
-            self._event("fault", reason=Reason.TOO_MANY_RESTARTS, text=text, latched=False)
         return self._effects()
 
     def handle(self, event: Input, now: Now) -> list[Effect]:
@@ -132,19 +154,19 @@ class Stoker:
 
     def subscriptions(self) -> list[str]:
         """The topics on which orders come in."""
-        return list(self.routes.orders)
+        return [*self.routes.orders, *self._people_on]
 
     def summary(self) -> str:
         """One line for a person: `room 20.1 °C, heating to 21; online`."""
         zones = ", ".join(self._summary(zone) for zone in self.zones.values()) or "no zones"
         return f"{zones}; {'online' if self._broker else 'offline'}"
 
-    def replace(self, settings: Settings, kept: Kept, now: Now) -> tuple["Stoker", list[Effect]]:
-        """A new core for new settings that knows what this one knew, and the effects that follow.
+    def replace(self, settings: Settings, kept: Kept, now: Now) -> tuple["Stoker", list[Publish], list[Effect]]:
+        """A new core for new settings that knows what this one knew; last words on topics that are no more; effects.
 
         A heater whose driver was not kept is off; what a thermometer that was not kept has said is forgotten.
         """
-        new = Stoker(settings, self._remembered(), now)
+        new = Stoker(settings, self._faults(), now)
         new._broker, new._down_since, new._down_told = self._broker, self._down_since, self._down_told
         new._clock, new._restarts = self._clock, self._restarts
         for name in self.thermometers.keys() & kept.thermometers:
@@ -155,17 +177,17 @@ class Stoker:
             new.heaters[name].settings = settings.heaters[name]
         for name in self.zones.keys() & new.zones.keys():
             new.zones[name].adopt(self.zones[name])
-            here = new.zones[name].settings
-            if here.thermometer in kept.thermometers and here.heater in kept.heaters:
+            if kept.thermometers >= set(new._of(name)) and new.zones[name].settings.heater in kept.heaters:
                 new.zones[name].adopt_evidence(self.zones[name])
-        for topic in set(self.routes.said()) - set(new.routes.said()):
-            new._out.append(Publish(topic, b"", "state"))  # an empty retained payload clears the topic
+        new._recall_presence(self.presence.to_json().decode())
+        # An empty retained payload clears a topic.
+        gone = [Publish(topic, b"", "state") for topic in self.routes.said() if topic not in new.routes.said()]
         if new._broker:
             new._say_online()
         for name in new.heaters.keys() - kept.heaters:
             new._switch(name)  # off; what its zones ask comes with the driver's answer
         new._decide(*new.heaters.keys() & kept.heaters)
-        return new, new._effects()
+        return new, gone, new._effects()
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
@@ -182,6 +204,9 @@ class Stoker:
                 self._event("thermometer-recovered", thermometer=reading.thermometer)
                 self._log("info", f"thermometer {reading.thermometer}: reads again, {reading.celsius:.2f} °C")
                 self._changed = True
+            for zone in self.zones.values():
+                if self._of(zone.name)[0] == reading.thermometer:
+                    zone.take(reading.celsius, reading.at)
         self._decide(*self._heaters_of[reading.thermometer])
 
     def _failed(self, failure: ReadingFailed) -> None:
@@ -196,6 +221,8 @@ class Stoker:
             self._changed = True
 
     def _message(self, message: Message) -> None:
+        for person in self._people_on.get(message.topic, ()):
+            self._person(person, message)
         if (route := self.routes.orders.get(message.topic)) is None:
             return
         name, subject = route
@@ -207,12 +234,25 @@ class Stoker:
             return
         if isinstance(order, ResetFault):
             self._tell_of_reset(zone)
-        zone.obey(order, self._now.mono)
+        zone.obey(order, self._now)
         self._said.pop(self.routes.zones[name][subject], None)  # an order that was obeyed is always confirmed
         self._remember(order)
         self._log("info", f"{name}: ordered {subject} {topics.readable(message.payload.strip())}", zone=name)
         self._decide(*(self.heaters if subject == "fault" else [zone.settings.heater]))
         self._to_answer.append((message, zone))
+
+    def _person(self, person: str, message: Message) -> None:
+        try:
+            what = presence.decode(message.payload)
+        except ValueError as error:
+            self._log("warning", f"{person}: {error}")
+            return
+        if what and (news := self.presence.hear(person, what, self._now, message.retained)):
+            self._event("presence", person=person, where=self.presence.where(person, self._now.mono))
+            self._log("info", news)
+            self._out.append(Remember(PRESENCE, self.presence.to_json().decode()))
+            self._changed = True
+            self._decide(*self.heaters)
 
     def _refuse(self, message: Message, zone: str, refusal: topics.OrderError) -> None:
         payload = topics.readable(message.payload)
@@ -236,25 +276,23 @@ class Stoker:
                 self._out.append(Remember(f"{zone}/mode", mode))
             case SetTarget(zone, target):
                 self._out.append(Remember(f"{zone}/target", None if target is None else repr(target)))
+                until = self.zones[zone].orders.target_until
+                self._out.append(Remember(f"{zone}/{TARGET_UNTIL}", None if until == math.inf else repr(until)))
+            case SetPreset(zone, preset):
+                if preset != "boost":  # which ends by itself, and with the program
+                    self._out.append(Remember(f"{zone}/preset", None if preset == "none" else preset))
+            case SetSchedule(zone, schedule):
+                self._out.append(Remember(f"{zone}/schedule", schedule.to_json().decode() if schedule else None))
             case ResetFault(zone):
                 self._out.append(Remember(f"{zone}/{FAULT}", None))
             case SetHeater():
-                pass
+                pass  # an order by hand dies with the program that holds its end
 
-    def _remembered(self) -> dict[str, str]:
-        modes = {f"{name}/mode": zone.ordered_mode for name, zone in self.zones.items()}
-        targets = {
-            f"{name}/target": repr(zone.ordered_target)
-            for name, zone in self.zones.items()
-            if zone.ordered_target is not None
-        }
-        faults = {
-            f"{name}/{FAULT}": topics.json(structs.asdict(zone.fault)).decode()
-            for name, zone in self.zones.items()
-            if zone.fault
-        }
-        orders = {key: value for key, value in modes.items() if value is not None} | targets
-        return orders | faults | self._other_faults
+    def _faults(self) -> dict[str, str]:
+        """Every latched fault as it is remembered, those of zones that are not configured now too."""
+        latched = {name: zone.fault for name, zone in self.zones.items()}
+        faults = {f"{name}/{FAULT}": _remembered(fault) for name, fault in latched.items() if fault}
+        return faults | self._other_faults
 
     def _recall(self, remembered: Mapping[str, str]) -> None:
         for name, zone in self.zones.items():
@@ -264,18 +302,31 @@ class Stoker:
             for subject in REMEMBERED:
                 if (value := remembered.get(f"{name}/{subject}")) is not None:
                     self._recall_order(zone, subject, value)
+            if (until := remembered.get(f"{name}/{TARGET_UNTIL}")) and zone.orders.target is not None:
+                with contextlib.suppress(ValueError):
+                    zone.orders.target_until = float(until)
+        if kept := remembered.get(PRESENCE):
+            self._recall_presence(kept)
+
+    def _recall_presence(self, kept: str) -> None:
+        try:
+            self.presence.recall(kept.encode(), self._now)
+        except ValueError as error:
+            self._log("warning", f"what was remembered of presence is forgotten: {error}")
+            self._out.append(Remember(PRESENCE, None))
 
     def _recall_order(self, zone: Zone, subject: topics.Subject, value: str) -> None:
         message, now = Message("", value.encode(), self._now.mono), self._now.mono
         try:
-            zone.obey(topics.understand(message, zone.name, subject, zone.settings, now), now)
+            zone.obey(topics.understand(message, zone.name, subject, zone.settings, now), self._now)
         except topics.OrderError as refusal:
             text = f"{zone.name}: the remembered {subject} {value} no longer holds: {refusal}"
             self._log("warning", text, zone=zone.name)
             self._out.append(Remember(f"{zone.name}/{subject}", None))
         else:
-            text = f"{zone.name}: {subject} {value} as last ordered; the configuration says"
-            self._log("info", f"{text} {getattr(zone.settings, subject)}", zone=zone.name)
+            own = getattr(zone.settings, subject, None) or "none"
+            text = f"{zone.name}: {subject} {value} as last ordered; the configuration says {own}"
+            self._log("info", text, zone=zone.name)
 
     def _link(self, event: LinkUp | LinkDown | Notice) -> None:
         match event:
@@ -338,7 +389,7 @@ class Stoker:
         for name in heaters:
             zones = self._zones_of[name]
             self._to_say.update((zone.name, zone) for zone in zones)
-            if self._stopping or not zones:
+            if self._stopping:
                 continue
             heater = self.heaters[name]
             heater.decide([self._ask(zone) for zone in zones], self._now.mono)
@@ -355,12 +406,16 @@ class Stoker:
         elsewhere = ", ".join(name for name in self._stuck() if name != zone.name)
         relay, now = self.heaters[zone.settings.heater].relay(self._now.mono), self._now.mono
         around = interlocks.Around(relay, self._restarts.text(now), elsewhere)
-        wish = zone.decide(self.thermometers[zone.settings.thermometer], now, around)
+        several = {name: self.thermometers[name] for name in self._of(zone.name)}
+        seen = together(list(several.values()), zone.stale_after, now)
+        if seen.celsius is not None:
+            self._tell_outliers(zone.name, outliers(several, seen.celsius), seen.celsius)
+        wish = zone.decide(seen, self.presence.everybody_away(now), self._now, around)
         if zone.forbidding is not before and before and before.fault:
             self._event("fault-cleared", zone=zone.name, reason=before.reason)
         if zone.fault is not latched and zone.fault:
             zone.fault = structs.replace(zone.fault, time=topics.stamp(self._now.wall))
-            self._out.append(Remember(f"{zone.name}/{FAULT}", topics.json(structs.asdict(zone.fault)).decode()))
+            self._out.append(Remember(f"{zone.name}/{FAULT}", _remembered(zone.fault)))
             self._tell_of_fault(zone, latched=True)
         elif zone.forbidding is not before and zone.forbidding and zone.forbidding.fault:
             self._tell_of_fault(zone, latched=zone.fault is not None)
@@ -368,8 +423,7 @@ class Stoker:
 
     def _tell_of_fault(self, zone: Zone, latched: bool) -> None:
         reason, text = zone.wish.reason, zone.wish.text
-        celsius = self.thermometers[zone.settings.thermometer].celsius
-        self._event("fault", zone=zone.name, reason=reason, text=text, latched=latched, celsius=celsius)
+        self._event("fault", zone=zone.name, reason=reason, text=text, latched=latched, celsius=zone.celsius)
         if latched:
             self._log("error", f"{zone.name}: {reason}: {text}; off until a reset", zone=zone.name, reason=reason)
 
@@ -391,6 +445,16 @@ class Stoker:
     def _keep_count(self, write: restarts.Write | None) -> None:
         if write:
             self._out.append(Remember(restarts.KEY, write.value))
+
+    def _of(self, zone: str) -> tuple[str, ...]:
+        return self.settings.thermometers_of(zone)
+
+    def _tell_outliers(self, zone: str, found: list[str], median: float) -> None:
+        for name in found:
+            if name not in self._outliers[zone]:
+                text = f"differs from the median {median:.2f} °C of zone {zone}, so it doesn't count there"
+                self._trouble(name, Trouble("outlier", text))
+        self._outliers[zone] = found
 
     def _switch(self, heater: str) -> None:
         decision = self.heaters[heater].decision
@@ -422,7 +486,7 @@ class Stoker:
         held = heater.decision.reason in (Reason.SHORT_CYCLE, Reason.SWITCH_FAILED)
         decision = heater.decision if held else zone.wish
         if not decision.same_as(zone.decision):
-            fault = zone.forbidding is not None and zone.forbidding.fault
+            fault = (zone.forbidding is not None and zone.forbidding.fault) or bool(heater.failure)
             text = f"{zone.name}: heater {'on' if heater.on else 'off'}, {decision.reason}: {decision.text}"
             self._log("warning" if fault else "info", text, zone=zone.name, reason=decision.reason)
         zone.decision = decision
@@ -439,7 +503,10 @@ class Stoker:
         self._say(routes["action"], self._action(zone).encode())
         self._say(routes["reason"], zone.decision.reason.encode())
         self._say(routes["mode"], zone.mode.encode())
-        self._say(routes["target"], topics.setpoint(zone.target))
+        self._say(routes["target"], topics.setpoint(zone.aim.target))
+        self._say(routes["preset"], zone.aim.preset.encode())
+        if zone.schedule:
+            self._say(routes["schedule"], zone.schedule.to_json())
         self._say(routes["fault"], zone.fault.reason.encode() if zone.fault else b"none")
 
     def _action(self, zone: Zone) -> str:
@@ -462,6 +529,7 @@ class Stoker:
             "time": topics.stamp(self._now.wall),
             "zones": {name: self._zone_state(zone) for name, zone in self.zones.items()},
             "thermometers": {name: self._thermometer_state(name) for name in self.thermometers},
+            "presence": self.presence.state(self._now.mono),
         }
         self._out.append(Publish(self.routes.state, topics.json(state), "state"))
 
@@ -469,7 +537,9 @@ class Stoker:
         by_hand = zone.by_hand and ("ON" if zone.by_hand.on else "OFF")
         return {
             "mode": zone.mode,
-            "target": zone.target,
+            "target": zone.aim.target,
+            "because": zone.aim.because,
+            "preset": zone.aim.preset,
             "heater": "ON" if self.heaters[zone.settings.heater].on else "OFF",
             "by_hand": by_hand,
             "action": self._action(zone),
@@ -485,9 +555,9 @@ class Stoker:
         return {"topic": thermometer.settings.publish, "trouble": trouble}
 
     def _summary(self, zone: Zone) -> str:
-        celsius = self.thermometers[zone.settings.thermometer].celsius
+        celsius = self.thermometers[self._of(zone.name)[0]].celsius
         seen = "-" if celsius is None else f"{celsius:.1f} °C"
-        doing = f"heating to {zone.target:g}" if self._action(zone) == "heating" else zone.decision.reason
+        doing = f"heating to {zone.aim.target:g}" if self._action(zone) == "heating" else zone.decision.reason
         return f"{zone.name} {seen}, {doing}"
 
     def _event(self, event: str, **details: Any) -> None:
@@ -496,3 +566,7 @@ class Stoker:
 
     def _log(self, level: Any, text: str, **fields: str) -> None:
         self._out.append(Say(level, text, fields))
+
+
+def _remembered(fault: interlocks.Latched) -> str:
+    return topics.json(structs.asdict(fault)).decode()

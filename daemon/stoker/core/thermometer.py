@@ -6,13 +6,15 @@ become stale. So no leap ever brings heat sooner than silence would take it.
 """
 
 import math
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from stoker.core.messages import Reading, ReadingFailed, Reason
 from stoker.core.settings import Thermometer as Settings
 from stoker.core.settings import stale_by_default
 
+OUTLIER = 5.0  # K from the median of its zone
 REPEAT = 300.0  # seconds; the same trouble is told again at most this often
 ALLOWANCE = 5.0  # K that noise and resolution may add to the fastest change
 CONSISTENT = 3  # readings in a row that agree with each other make a new level
@@ -25,13 +27,20 @@ class Trouble(NamedTuple):
     text: str
 
 
+class Seen(NamedTuple):
+    """What a zone knows of its temperature."""
+
+    celsius: float | None
+    at: float  # when the oldest reading that counts was measured; before the first, when the waiting began
+    trouble: Trouble | None  # why there is none newer
+
+
 class Thermometer:
     """The last reading that was taken, and what has been wrong since."""
 
     def __init__(self, settings: Settings, now: float) -> None:
         self.settings = settings
         self.celsius: float | None = None
-        self.before: float | None = None  # the reading taken before that one
         self.at = now  # of the last reading taken; before the first, when the waiting began
         self.trouble: Trouble | None = None
         self.leap: list[Reading] = []  # readings in a row that leapt away from what is known, and agree
@@ -47,7 +56,7 @@ class Thermometer:
                 return self.trouble
         self.leap.clear()
         if self.celsius is None or reading.at >= self.at:
-            self.before, self.celsius, self.at = self.celsius, reading.celsius, reading.at
+            self.celsius, self.at = reading.celsius, reading.at
         self.trouble = None
         return None
 
@@ -55,6 +64,10 @@ class Thermometer:
         """Note that there was no reading, and why."""
         self.trouble = Trouble(failure.reason, failure.text)
         return self.trouble
+
+    def seen(self) -> Seen:
+        """What is known."""
+        return Seen(self.celsius, self.at, self.trouble)
 
     def worth_telling(self, reason: str, now: float) -> bool:
         """Tell the same trouble at most once in `REPEAT` seconds, however often it comes and goes."""
@@ -69,7 +82,7 @@ class Thermometer:
 
         What is stale already allows no more than what just became so: anything may come out of a long silence.
         """
-        passed = min(abs(reading.at - at), stale_by_default(self.settings))
+        passed = min(abs(reading.at - at), stale_by_default(self.settings.interval))
         return abs(reading.celsius - celsius) > ALLOWANCE + self.settings.max_rate * passed / 60
 
 
@@ -90,7 +103,7 @@ def _too_fast(reading: Reading, thermometer: Thermometer) -> str:
         leap.clear()
     if not leap or reading.at > leap[-1].at:
         leap.append(reading)
-    if len(leap) >= CONSISTENT and reading.at - thermometer.at >= stale_by_default(settings):
+    if len(leap) >= CONSISTENT and reading.at - thermometer.at >= stale_by_default(settings.interval):
         return ""
     del leap[:-CONSISTENT]
     passed = reading.at - thermometer.at
@@ -121,3 +134,22 @@ READING_RULES = (
     ReadingRule(Reason.IMPLAUSIBLE_TEMPERATURE, "the same to the last bit for too long", _frozen),
     ReadingRule(Reason.IMPLAUSIBLE_TEMPERATURE, "changed faster than a temperature can", _too_fast),
 )
+
+
+def together(several: Sequence[Thermometer], stale_after: float, now: float) -> Seen:
+    """The median of those that have a fresh reading; the dead ones are left out, and an outlier moves nothing.
+
+    Where none is fresh, the freshest of the stale.
+    """
+    fresh = [one for one in several if one.celsius is not None and now < one.at + stale_after]
+    if len(fresh) < 2:
+        return max(fresh or several, key=lambda one: (one.celsius is not None, one.at)).seen()
+    values = [one.celsius for one in fresh if one.celsius is not None]
+    return Seen(statistics.median(values), min(one.at for one in fresh), None)
+
+
+def outliers(several: Mapping[str, Thermometer], celsius: float) -> list[str]:
+    """Those that differ from the median by more than `OUTLIER`, where three or more measure one place."""
+    if len(several) < 3:
+        return []
+    return [name for name, one in several.items() if one.celsius is not None and abs(one.celsius - celsius) > OUTLIER]

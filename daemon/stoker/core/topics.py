@@ -3,17 +3,19 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
-from stoker.core.messages import Message, Order, ResetFault, SetHeater, SetMode, SetTarget
+from stoker.core import schedule
+from stoker.core.aim import PRESETS
+from stoker.core.messages import Message, Order, ResetFault, SetHeater, SetMode, SetPreset, SetSchedule, SetTarget
 from stoker.core.settings import Settings, Zone
 
 ORDER_LIFETIME = 60.0  # seconds; an order that waited longer inside is as dead as one that was retained
 
-Subject = Literal["mode", "target", "heater", "fault"]
-SUBJECTS: tuple[Subject, ...] = ("mode", "target", "heater", "fault")
+Subject = Literal["mode", "target", "preset", "schedule", "heater", "fault"]
+SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 
 _DECIMAL = re.compile(r"[+-]?\d{1,6}(?:\.\d{1,12})?", re.ASCII)
 
@@ -46,19 +48,9 @@ class Routes:
 
 def zone_topics(settings: Settings, zone: str) -> dict[str, str]:
     """A zone's topics, by the names of their templates."""
-    keys = (
-        "mode",
-        "mode_set",
-        "target",
-        "target_set",
-        "heater",
-        "heater_set",
-        "action",
-        "reason",
-        "fault",
-        "fault_set",
-    )
-    return {key: _fill(settings, getattr(settings.topics, key), zone) for key in keys}
+    states = [(subject, f"{subject}_set") for subject in SUBJECTS]
+    keys = [key for pair in states for key in pair]
+    return {key: _fill(settings, getattr(settings.topics, key), zone) for key in (*keys, "action", "reason")}
 
 
 def _fill(settings: Settings, template: str, zone: str = "") -> str:
@@ -73,14 +65,20 @@ def understand(message: Message, zone: str, subject: Subject, limits: Zone, now:
     age = now - message.at
     if age > ORDER_LIFETIME or (message.expires_in is not None and age > message.expires_in):
         raise OrderError("expired", f"the order waited {age:.0f} s and is too old")
+    if subject == "schedule":
+        return SetSchedule(zone, _schedule(message.payload, limits))
     text = _text(message.payload)
-    if subject == "mode":
-        return SetMode(zone, _mode(text))
-    if subject == "target":
-        return SetTarget(zone, _target(text, limits))
-    if subject == "fault":
-        return _reset(zone, text)
-    return SetHeater(zone, _heater(text))
+    match subject:
+        case "mode":
+            return SetMode(zone, _mode(text))
+        case "target":
+            return SetTarget(zone, _target(text, limits))
+        case "preset":
+            return SetPreset(zone, _preset(text))
+        case "heater":
+            return SetHeater(zone, _heater(text))
+        case "fault":
+            return _reset(zone, text)
 
 
 def _text(payload: bytes) -> str:
@@ -92,9 +90,9 @@ def _text(payload: bytes) -> str:
 def _mode(text: str) -> str | None:
     if text == "default":
         return None
-    if text in ("off", "heat"):
+    if text in ("off", "heat", "auto"):
         return text
-    raise OrderError("not-understood", "a mode is off or heat (or default)")
+    raise OrderError("not-understood", "a mode is off, heat or auto (or default)")
 
 
 def _target(text: str, limits: Zone) -> float | None:
@@ -107,6 +105,21 @@ def _target(text: str, limits: Zone) -> float | None:
         allowed = f"{limits.target_min:g} to {limits.target_max:g} °C"
         raise OrderError("out-of-range", f"{target:g} °C is outside {allowed}")
     return target
+
+
+def _preset(text: str) -> str:
+    if text in PRESETS:
+        return text
+    raise OrderError("not-understood", f"a preset is one of {', '.join(PRESETS)}")
+
+
+def _schedule(payload: bytes, limits: Zone) -> schedule.Schedule | None:
+    if payload.strip().lower() == b"default":
+        return None
+    try:
+        return schedule.decode(payload, limits.target_min, limits.target_max)
+    except ValueError as error:
+        raise OrderError("not-understood", str(error)) from None
 
 
 def _heater(text: str) -> bool | None:

@@ -1,16 +1,18 @@
-"""One place to keep warm: demand, then interlocks, then a decision with its reason.
+"""One place to keep warm: aim, demand, then interlocks, then a decision with its reason.
 
 Rule: `decide` is the only way to a decision. It may be asked at any time and as often as one likes.
 """
 
 import math
-from typing import NamedTuple
+from datetime import tzinfo
+from typing import NamedTuple, cast
 
-from stoker.core import control, frost, interlocks
+from stoker.core import aim, control, frost, interlocks, schedule
 from stoker.core.evidence import Evidence, Mean
-from stoker.core.messages import Order, Reason, ResetFault, SetHeater, SetMode, SetTarget
+from stoker.core.messages import Now, Order, Reason, ResetFault, SetHeater, SetMode, SetPreset, SetSchedule, SetTarget
 from stoker.core.settings import Zone as Settings
-from stoker.core.thermometer import Thermometer
+from stoker.core.thermometer import Seen
+from stoker.core.window import OpenWindow
 
 
 class Decision(NamedTuple):
@@ -37,48 +39,67 @@ class ByHand(NamedTuple):
 class Zone:
     """A zone's orders and its state. `wish` is what it asked last, `decision` what it was told became of it."""
 
-    def __init__(self, name: str, settings: Settings, stale_after: float) -> None:
+    def __init__(self, name: str, settings: Settings, stale_after: float, timezone: tzinfo) -> None:
         self.name = name
         self.settings = settings
         self.stale_after = stale_after
-        self.ordered_mode: str | None = None
-        self.ordered_target: float | None = None
+        self.timezone = timezone
+        self.orders = aim.Orders()
         self.by_hand: ByHand | None = None
         self.heating = False  # what control wanted last: inside the band it goes on wanting
+        self.window = OpenWindow(settings.window.fall or math.inf, settings.window.within, settings.window.suspend)
         self.forbidding: interlocks.Interlock | None = None
         self.fault: interlocks.Latched | None = None
         self.evidence = Evidence(settings)
-        self._seen_at = -math.inf  # the newest reading that `evidence` knows
+        self.celsius: float | None = None  # what was seen last
+        self._before: float | None = None  # the reading before that
+        self._seen_at = -math.inf  # when it was measured
+        self.aim = aim.Aim(settings.target, "just started")
         self.wish = self.decision = Decision(False, Reason.NO_TEMPERATURE_YET, "just started")
+        self._configured = schedule.parse(settings.schedule) if settings.schedule else None
 
     @property
     def mode(self) -> str:
         """What was ordered, or else what the configuration says."""
-        return self.ordered_mode or self.settings.mode
+        return aim.mode(self.settings, self.orders)
 
     @property
-    def target(self) -> float:
-        """What was ordered, or else what the configuration says, °C."""
-        return self.settings.target if self.ordered_target is None else self.ordered_target
+    def schedule(self) -> schedule.Schedule | None:
+        """What was ordered, or else what the configuration says."""
+        return self.orders.schedule or self._configured
 
-    def obey(self, order: Order, now: float) -> None:
+    def obey(self, order: Order, now: Now) -> None:
         """Take an order. A mode ordered ends an order by hand: the last word counts."""
         match order:
             case SetMode(mode=mode):
-                self.ordered_mode = mode
+                self.orders.mode = mode
                 self.by_hand = None
             case SetTarget(target=target):
-                self.ordered_target = target
+                self.orders.target, self.orders.preset, self.orders.boost_until = target, "none", -math.inf
+                self.orders.target_until = self._next_change(now)
+            case SetPreset(preset="boost"):
+                self.orders.boost_until = now.mono + self.settings.boost_for
+            case SetPreset(preset=preset):
+                self.orders.preset, self.orders.boost_until = cast(aim.Preset, preset), -math.inf
+            case SetSchedule(schedule=ordered):
+                self.orders.schedule = ordered
             case SetHeater(on=on):
-                self.by_hand = None if on is None else ByHand(on, now + self.settings.order_hold)
-
+                self.by_hand = None if on is None else ByHand(on, now.mono + self.settings.order_hold)
             case ResetFault():
                 self.fault = self.forbidding = None
                 self.evidence = Evidence(self.settings)
 
+    def _next_change(self, now: Now) -> float:
+        """How long a target ordered now holds, Unix time: with a schedule until its next change."""
+        if self.mode != "auto" or self.schedule is None or not now.synchronised:
+            return math.inf
+        return self.schedule.at(now.wall, self.timezone).until
+
     def adopt(self, old: "Zone") -> None:
-        """Go on where the same zone stood before its settings were read anew. (Orders that last come by themselves.)"""
-        self.by_hand, self.heating, self.forbidding = old.by_hand, old.heating, old.forbidding
+        """Go on where the same zone stood before its settings were read anew."""
+        self.orders, self.heating, self.forbidding = old.orders, old.heating, old.forbidding
+        if old.settings.heater == self.settings.heater:
+            self.by_hand = old.by_hand
         self.wish, self.decision = old.wish, old.decision
 
     def adopt_evidence(self, old: "Zone") -> None:
@@ -86,16 +107,22 @@ class Zone:
         if old.settings == self.settings:
             self.evidence, self._seen_at = old.evidence, old._seen_at
 
-    def decide(self, thermometer: Thermometer, now: float, around: interlocks.Around) -> Decision:
-        """What this zone asks of its heater now; kept as `wish`."""
-        demand = self._demand(thermometer.celsius, now)
-        self._look(thermometer, around.relay.on, demand.on)
+    def take(self, celsius: float, at: float) -> None:
+        """Note a reading of this zone's first thermometer: a steep fall is an open window."""
+        self.window.take(celsius, at)
+
+    def decide(self, seen: Seen, away: bool, now: Now, around: interlocks.Around) -> Decision:
+        """What this zone asks of its heater now; kept as `wish`. `away`: everybody is known to be away."""
+        away = away and self.settings.follows_presence
+        self.aim = aim.aim(self.settings, self.orders, self.schedule, away, now, self.timezone)
+        demand = self._demand(seen.celsius, now.mono)
+        self._look(seen, around.relay.on, demand.on)
         situation = interlocks.Situation(
-            now=now,
-            celsius=thermometer.celsius,
-            before=thermometer.before,
-            at=thermometer.at,
-            trouble=thermometer.trouble,
+            now=now.mono,
+            celsius=seen.celsius,
+            before=self._before,
+            at=seen.at,
+            trouble=seen.trouble,
             stale_after=self.stale_after,
             max_temperature=self.settings.max_temperature,
             around=around,
@@ -105,27 +132,28 @@ class Zone:
         )
         verdict = interlocks.verdict(situation)
         self.forbidding = verdict.interlock if verdict else None
-        until = min(demand.until, interlocks.next_look(situation))
+        until = min(demand.until, self.aim.until, interlocks.next_look(situation))
         if verdict:
             demand = self._forbidden(verdict, situation)
         self.wish = demand._replace(until=min(until, demand.until))
         return self.wish
 
-    def _look(self, thermometer: Thermometer, on: bool, wanted: bool) -> None:
-        if thermometer.celsius is not None and thermometer.at > self._seen_at:
-            self._seen_at = thermometer.at
-            self.evidence.see(Mean(thermometer.at, thermometer.celsius), on, wanted)
+    def _look(self, seen: Seen, on: bool, wanted: bool) -> None:
+        """Note a new reading, and what it says of the heater."""
+        if seen.celsius is not None and seen.at > self._seen_at:
+            self._before, self.celsius, self._seen_at = self.celsius, seen.celsius, seen.at
+            self.evidence.see(Mean(seen.at, seen.celsius), on, wanted)
 
     def _forbidden(self, verdict: interlocks.Verdict, situation: interlocks.Situation) -> Decision:
         reason = verdict.interlock.reason
         if verdict.latch:
             self.fault = interlocks.Latched(reason, verdict.text)
         off = Decision(False, reason, verdict.text, fault=True)
-        return (reason is Reason.STALE_TEMPERATURE and self._against_frost(situation, off)) or off
+        return (reason is Reason.STALE_TEMPERATURE and self._while_blind(situation, off)) or off
 
-    def _against_frost(self, situation: interlocks.Situation, off: Decision) -> Decision | None:
+    def _while_blind(self, situation: interlocks.Situation, off: Decision) -> Decision | None:
         """A little heat although nobody knows how warm it is, where that is configured and nothing else is wrong."""
-        settings, warm = self.settings, control.band(self.target, self.settings.hysteresis).off_above
+        settings, warm = self.settings, control.band(self.aim.target, self.settings.hysteresis).off_above
         forbidden = self.mode == "off" or (self.by_hand and not self.by_hand.on)
         doubtful = interlocks.forbidden_otherwise(situation)
         if forbidden or doubtful or not frost.harmless(situation.celsius, warm, situation.trouble):
@@ -139,14 +167,28 @@ class Zone:
     def _demand(self, celsius: float | None, now: float) -> Decision:
         if self.by_hand and now >= self.by_hand.until:
             self.by_hand = None
-        limits = control.band(self.target, self.settings.hysteresis)
-        self.heating = celsius is not None and self.mode != "off" and control.wants_heat(celsius, limits, self.heating)
         if self.by_hand:
             text = f"ordered {'on' if self.by_hand.on else 'off'} by hand"
             return Decision(self.by_hand.on, Reason.BY_HAND, text, until=self.by_hand.until)
         if self.mode == "off":
-            return Decision(False, Reason.MODE_OFF, "the zone's mode is off")
+            return self._against_frost(celsius, Reason.MODE_OFF, "the zone's mode is off")
+        if why := self.window.suspends(now):
+            return self._against_frost(celsius, Reason.OPEN_WINDOW, why)._replace(until=self.window.until or math.inf)
+        limits = control.band(self.aim.target, self.settings.hysteresis)
+        self.heating = celsius is not None and control.wants_heat(celsius, limits, self.heating)
         if self.heating:
-            return Decision(True, Reason.BELOW_TARGET, f"{celsius:.2f} °C, heating to {limits.off_above:g} °C")
-        seen = "no temperature" if celsius is None else f"{celsius:.2f} °C"
-        return Decision(False, Reason.TARGET_REACHED, f"{seen}, heating again below {limits.on_below:g} °C")
+            text = f"{celsius:.2f} °C, heating to {limits.off_above:g} °C ({self.aim.because})"
+            return Decision(True, Reason.BELOW_TARGET, text)
+        known = "no temperature" if celsius is None else f"{celsius:.2f} °C"
+        text = f"{known}, heating again below {limits.on_below:g} °C ({self.aim.because})"
+        return Decision(False, Reason.TARGET_REACHED, text)
+
+    def _against_frost(self, celsius: float | None, reason: Reason, text: str) -> Decision:
+        """No heat, but against frost where that is not forbidden."""
+        limits = control.Band(self.settings.frost, self.settings.frost + aim.FROST_BAND)
+        wanted = celsius is not None and control.wants_heat(celsius, limits, self.heating)
+        self.heating = wanted and self.settings.frost_protection
+        if self.heating:
+            text = f"{celsius:.2f} °C, heating to {limits.off_above:g} °C although {text}"
+            return Decision(True, Reason.FROST_PROTECTION, text)
+        return Decision(False, reason, text)

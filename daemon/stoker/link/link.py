@@ -110,12 +110,14 @@ class Link:
         return self._end < math.inf
 
     def _run(self) -> None:
-        try:
-            while not self._closing:
+        while not self._closing:
+            try:
                 self._try()
-        except Exception as error:
-            log.exception("the link to the broker failed")
-            self._tell(Stop(f"link failed: {type(error).__name__}: {error}", failed=True))
+            except Exception as error:  # a bug here costs the broker for a while, never the heating
+                log.exception("the link to the broker failed")
+                self._tries += 1
+                self._tell(LinkDown("internal-error", f"{type(error).__name__}: {error}", self._tries))
+                self._sleep(self._backoff.pause(0.0, True))
 
     def _try(self) -> None:
         """Connect, serve until the line breaks, report that, and pause."""

@@ -6,6 +6,9 @@ from msgspec import Meta, Struct
 
 from stoker.core.settings import Seconds
 
+LONGEST = 16000  # characters; what MQTT carries is 65535 bytes, and a character is up to four
+PLAIN = "^[^\\x00]*$"  # MQTT allows no NUL
+
 
 class Tls(Struct, frozen=True, kw_only=True):
     """TLS is on unless somebody switches it off; the broker's certificate and name are always verified."""
@@ -28,11 +31,11 @@ class Mqtt(Struct, frozen=True, kw_only=True):
         ),
     ]
     port: Annotated[int, Meta(ge=0, le=65535, description="0: 8883 with TLS, 1883 without")] = 0
-    username: Annotated[str, Meta(description="empty: no login")] = ""
+    username: Annotated[str, Meta(max_length=LONGEST, pattern=PLAIN, description="empty: no login")] = ""
     password_file: Annotated[
         str, Meta(description="file with the password; relative: a systemd credential; empty: credential mqtt.password")
     ] = ""
-    client_id: Annotated[str, Meta(description="empty: stoker-<device.id>")] = ""
+    client_id: Annotated[str, Meta(max_length=LONGEST, pattern=PLAIN, description="empty: stoker-<device.id>")] = ""
     keepalive: Annotated[Seconds, Meta(ge=5, le=3600, description="silence after which the line is tested")] = 30.0
     protocol: Annotated[Literal["auto", "5", "3.1.1"], Meta(description="auto: 5, and 3.1.1 where that is refused")] = (
         "auto"

@@ -1,0 +1,105 @@
+"""Who is at home, an open window, several thermometers in one place, several places on one boiler."""
+
+import msgspec
+
+from fakes import SimulatedHouse
+from stoker.core.messages import Message, Reading
+from stoker.core.settings import Presence, Thermometer, Zone
+from stoker_drivers.mock import Room
+
+HOME = Presence(latitude=52.5, longitude=13.4, people={"phone": "Position", "tablet": "tablet/position"})
+
+
+def at(house: SimulatedHouse, topic: str, payload: str, retained: bool = False) -> None:
+    house.feed(Message(topic, payload.encode(), house.time, retained=retained))
+
+
+def test_when_everybody_has_left_the_heating_goes_down_and_comes_back_with_the_first() -> None:
+    house = SimulatedHouse(room=Room(start=19.0), presence=HOME)
+    house.connect()
+    at(house, "Position", '{"lat": 52.6, "lon": 13.4}')
+    assert house.said("room/target") == "20.0", "of the tablet nothing is known, and that changes nothing"
+    at(house, "tablet/position", "not_home")
+    assert (house.said("room/preset"), house.said("room/target")) == ("away", "12.0")
+    house.run(60)
+    assert not house.relay.on
+
+    at(house, "Position", "this is no position")
+    assert house.said("room/preset") == "away"
+    at(house, "Position", '{"_type": "location", "lat": 52.5001, "lon": 13.4001, "tst": 1767571300}')
+    assert (house.said("room/preset"), house.said("room/target")) == ("none", "20.0")
+    state = msgspec.json.decode(house.broker.retained["stoker/shed/state"])
+    assert state["presence"] == {"phone": "home", "tablet": "away"}
+    assert "52.5" not in house.broker.retained["stoker/shed/state"].decode(), "where somebody is, is not said"
+
+
+def test_absence_survives_a_restart_and_never_raises_a_target() -> None:
+    house = SimulatedHouse(presence=HOME)
+    house.connect()
+    at(house, "Position", "not_home")
+    at(house, "tablet/position", "not_home")
+
+    again = SimulatedHouse(presence=HOME, remembered=house.memory, target=8.0)
+    again.connect()
+    again.run(15)
+    assert (again.said("room/preset"), again.said("room/target")) == ("away", "8.0")
+
+
+def test_an_open_window_suspends_heating_but_not_frost_protection() -> None:
+    house = SimulatedHouse(room=Room(start=18.0, noise=0.02), window={"fall": 1.0})
+    house.connect()
+    house.run(600)
+    assert house.relay.on
+    house.room.air -= 1.5
+    house.run_until(lambda: house.said("room/reason") == "open-window", within=180)
+    assert not house.relay.on
+    house.sensor = lambda: 4.0
+    house.run_until(lambda: house.said("room/reason") == "frost-protection", within=60)
+    assert house.relay.on
+
+
+def test_the_median_of_three_thermometers_counts_and_a_liar_is_reported() -> None:
+    inside = Thermometer()
+    house = SimulatedHouse(
+        thermometers={"a": inside, "b": inside, "c": inside},
+        zone=Zone(thermometer=("a", "b", "c"), heater="radiator"),
+    )
+    house.connect()
+    for _ in range(3):
+        house.run(10)
+        for name, celsius in {"a": 18.0, "b": 18.4, "c": 60.0}.items():
+            house.feed(Reading(name, celsius, house.time))
+    assert house.relay.on
+    assert house.events("fault") == []
+    (liar,) = house.events("thermometer-failed")
+    assert (liar["thermometer"], liar["reason"]) == ("c", "outlier")
+
+    for _ in range(6):
+        house.run(10)
+        house.feed(Reading("b", 18.4, house.time))
+    assert house.relay.on, "one that lives is enough"
+    house.run(31)
+    assert not house.relay.on
+    assert house.reason == "stale-temperature"
+
+
+def test_a_boiler_runs_while_any_zone_asks() -> None:
+    inside = Thermometer(max_rate=0.0)
+    house = SimulatedHouse(
+        thermometers={"a": inside, "b": inside},
+        zones={name: Zone(thermometer=name, heater="radiator") for name in ("a", "b")},
+        min_on=0.0,
+        min_off=0.0,
+    )
+    house.connect()
+
+    def read(a: float, b: float) -> bool:
+        house.feed(Reading("a", a, house.time))
+        house.feed(Reading("b", b, house.time))
+        return house.relay.on
+
+    assert read(15.0, 25.0)
+    assert read(15.0, 15.0)
+    assert read(25.0, 15.0)
+    assert not read(25.0, 25.0)
+    assert house.said("a/reason") == house.said("b/reason") == "target-reached"

@@ -1,0 +1,151 @@
+"""Weeks by the clock: mode auto, presets, boost, a target in between, DST, and a clock that is not right yet."""
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from fakes import MIDNIGHT, SimulatedHouse
+from stoker_drivers.mock import Room
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+WEEK = {"weekdays": ("06:30 comfort", "22:00 eco"), "weekend": ("08:00 21.5", "23:00 eco")}
+
+
+def house(**zone: Any) -> SimulatedHouse:
+    """Monday, midnight, in the temperature of the night."""
+    made = SimulatedHouse(room=Room(start=17.0, outside=3.0, power=1500.0), mode="auto", schedule=WEEK, **zone)
+    made.connect()
+    made.run(15)
+    return made
+
+
+def until(made: SimulatedHouse, hours: float) -> None:
+    """Run until so many hours after Monday's midnight."""
+    made.run(hours * HOUR - (made.time - 1000.0))
+
+
+def test_a_day_follows_the_schedule() -> None:
+    made = house()
+    assert (made.said("room/target"), made.said("room/preset")) == ("17.0", "none")
+    until(made, 6.49)
+    assert made.said("room/target") == "17.0"
+    until(made, 6.51)
+    assert made.said("room/target") == "20.0"
+    assert made.relay.on
+    state = msgspec.json.decode(made.broker.retained["stoker/shed/state"])
+    assert state["zones"]["room"]["because"] == "schedule: comfort until Monday 22:00"
+
+    until(made, 22.01)
+    assert made.said("room/target") == "17.0"
+    assert not made.relay.on
+    until(made, 5 * 24 + 8.01)
+    assert made.said("room/target") == "21.5", "Saturday"
+
+
+def test_a_target_ordered_in_between_holds_until_the_next_change_also_over_a_restart() -> None:
+    made = house()
+    until(made, 10)
+    made.order("room/target/set", "23")
+    until(made, 21.9)
+    assert made.said("room/target") == "23.0"
+
+    again = SimulatedHouse(remembered=made.memory, mode="auto", schedule=WEEK)
+    again.time = made.time
+    again.connect()
+    again.run(15)
+    assert again.said("room/target") == "23.0"
+    until(again, 22.1)
+    assert again.said("room/target") == "17.0"
+
+
+def test_a_clock_that_is_not_right_yet_rests_the_schedule_and_says_so() -> None:
+    made = SimulatedHouse(room=Room(start=15.0), mode="auto", schedule=WEEK, target=16.0)
+    made.synchronised = False
+    made.connect()
+    made.run(15)
+    assert made.said("room/target") == "16.0"
+    assert "the clock is not synchronised" in made.core.zones["room"].decision.text
+
+    made.synchronised = True
+    made.run(15)
+    assert made.said("room/target") == "17.0"
+
+
+@pytest.mark.parametrize(
+    ("day", "wakes_after"),
+    [
+        ("2026-03-29", 5.5),  # one hour is skipped: 06:30 comes five and a half hours after midnight
+        ("2026-10-25", 7.5),  # one hour comes twice
+        ("2026-01-05", 6.5),
+    ],
+)
+def test_mornings_come_on_time_when_clocks_change(day: str, wakes_after: float) -> None:
+    from datetime import datetime
+
+    berlin = ZoneInfo("Europe/Berlin")
+    midnight = datetime.fromisoformat(day).replace(tzinfo=berlin).timestamp()
+    made = SimulatedHouse(
+        room=Room(start=17.0), mode="auto", schedule={"daily": ("06:30 comfort", "22:00 eco")}, timezone=berlin
+    )
+    made.wall_ahead = midnight - MIDNIGHT
+    made.connect()
+    until(made, wakes_after - 0.01)
+    assert made.said("room/target") == "17.0"
+    until(made, wakes_after + 0.01)
+    assert made.said("room/target") == "20.0"
+
+
+def test_presets_and_boost() -> None:
+    made = house()
+    until(made, 12)
+    made.order("room/preset/set", "eco")
+    assert (made.said("room/preset"), made.said("room/target")) == ("eco", "17.0")
+    made.order("room/preset/set", "boost")
+    assert (made.said("room/preset"), made.said("room/target")) == ("boost", "22.0")
+    until(made, 12.99)
+    assert made.said("room/preset") == "boost"
+    until(made, 13.01)
+    assert (made.said("room/preset"), made.said("room/target")) == ("eco", "17.0"), "boost has an end"
+    assert made.memory == {"room/preset": "eco"}
+    made.order("room/preset/set", "none")
+    assert made.said("room/target") == "20.0"
+    made.order("room/preset/set", "party")
+    assert made.events("order-refused")[0]["reason"] == "not-understood"
+
+
+def test_a_schedule_over_mqtt_is_validated_kept_and_said() -> None:
+    made = house()
+    until(made, 12)
+    made.order("room/schedule/set", '{"daily": ["25:00 comfort"]}')
+    assert "times from 00:00 to 23:59" in made.events("order-refused")[0]["text"]
+    made.order("room/schedule/set", '{"daily": ["07:00 99"]}')
+    assert "5 to 30 °C" in made.events("order-refused")[1]["text"]
+    assert made.said("room/target") == "20.0"
+
+    made.order("room/schedule/set", '{"daily": ["06:00 18", "11:00 19"]}')
+    assert made.said("room/target") == "19.0"
+    again = SimulatedHouse(remembered=made.memory, mode="auto", schedule=WEEK)
+    again.time = made.time
+    again.connect()
+    assert msgspec.json.decode(again.said("room/schedule")) == {"daily": ["06:00 18", "11:00 19"]}
+    again.order("room/schedule/set", "default")
+    again.run(1)
+    assert again.said("room/target") == "20.0"
+
+
+def test_mode_off_still_guards_against_frost_unless_that_is_forbidden() -> None:
+    guarded = SimulatedHouse(room=Room(start=8.0, outside=-10.0, power=2000.0), mode="off")
+    forbidden = SimulatedHouse(room=Room(start=8.0, outside=-10.0), mode="off", frost_protection=False)
+    for made in (guarded, forbidden):
+        made.connect()
+        made.run(2 * DAY)
+
+    assert min(celsius for _, celsius in guarded.temperatures) > 4.5
+    assert guarded.said("room/mode") == "off"
+    guarded.run_until(lambda: guarded.said("room/reason") == "frost-protection", within=DAY)
+    assert guarded.said("room/action") == "heating"
+    assert forbidden.relay.history == []
+    assert forbidden.temperatures[-1][1] < 0
