@@ -75,6 +75,9 @@ SEEN: list[tuple[Situation, tuple[Reason, bool] | None]] = [
     (situation(ON, celsius=35.1, before=35.0), (Reason.OVER_TEMPERATURE, False)),
     (situation(ON, celsius=35.1, before=35.1), (Reason.OVER_TEMPERATURE, True)),
     (situation(ON, celsius=35.1, before=None), (Reason.OVER_TEMPERATURE, False)),
+    (situation(ON, celsius=35.1, before=30.0), (Reason.OVER_TEMPERATURE, False)),
+    (situation(celsius=20.0, forbidding=Reason.OVER_TEMPERATURE), None),
+    (situation(ON, now=9000.0, at=8999.0), (Reason.MAX_ON, False)),
     (situation(celsius=35.1, before=35.1), (Reason.OVER_TEMPERATURE, False)),
     (situation(IDLE._replace(heated_until=-800.0), celsius=36.0, before=36.0), (Reason.OVER_TEMPERATURE, False)),
     (situation(IDLE._replace(heated_until=-799.0), celsius=36.0, before=36.0), (Reason.OVER_TEMPERATURE, True)),
@@ -112,6 +115,7 @@ def test_a_situation_and_its_verdict(seen: Situation, expected: tuple[Reason, bo
     ("seen", "text"),
     [
         (situation(celsius=None), "waiting for the first reading"),
+        (situation(celsius=None, now=100.0, at=5.0), "no reading since the start 95 s ago; 30 s are allowed"),
         (situation(celsius=None, now=1040.4), "no reading since the start 45 s ago; 30 s are allowed"),
         (
             situation(now=1040.0, trouble=Trouble("crc-error", "checksum wrong")),
@@ -159,6 +163,7 @@ def test_when_to_look_again(seen: Situation, at: float) -> None:
 def test_what_speaks_against_heat_beside_staleness() -> None:
     assert not interlocks.forbidden_otherwise(situation(now=2000.0))
     assert interlocks.forbidden_otherwise(situation(now=2000.0, held="died"))
+    assert interlocks.forbidden_otherwise(situation(now=2000.0, findings=Findings(runaway="no warmer")))
 
 
 def test_what_was_latched_is_recalled() -> None:

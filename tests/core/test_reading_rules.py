@@ -83,6 +83,11 @@ def test_a_slow_sensor_needs_three_intervals() -> None:
     assert read(thermometer, 50.0, 1000.0) == ""
 
 
+def test_a_level_that_drifts_on_is_one_too() -> None:
+    thermometer = at_twenty()
+    assert [bool(read(thermometer, 50.0 + 6 * n, 110.0 + 10 * n)) for n in range(3)] == [True, True, False]
+
+
 def test_readings_that_contradict_each_other_are_no_level() -> None:
     thermometer = at_twenty()
     for at in range(110, 400, 10):
@@ -120,6 +125,7 @@ def test_a_frozen_value() -> None:
     assert read(thermometer, 20.0, 160.0) == ""
     text = "20 °C for 61 s without the slightest change, 60 s are allowed"
     assert read(thermometer, 20.0, 161.0) == text
+    assert read(thermometer, 19.9375, 165.0) == ""
     assert read(thermometer, 20.0625, 170.0) == ""
     assert read(thermometer, 20.0625, 230.0) == ""
     assert read(thermometer, 20.0625, 231.0) != ""

@@ -25,6 +25,16 @@ def test_a_run_counts_once_from_its_first_heat_until_it_is_stable() -> None:
     assert run.heating(1700.0) is None
 
 
+def test_the_count_grows_by_one() -> None:
+    assert [restarts(str(count)).heating(1000.0) for count in (3, 7)] == [Write("4"), Write("8")]
+
+
+def test_a_first_heat_after_it_is_stable_does_not_count() -> None:
+    run = restarts("2")
+    assert run.heating(1601.0) is None
+    assert run.stable(1602.0) == Write(None)
+
+
 def test_a_run_without_heat_writes_nothing() -> None:
     run = restarts(None)
     assert (run.stable(1600.0), run.stopping(), run.heating(1600.0)) == (None, None, None)
@@ -38,7 +48,15 @@ def test_an_end_in_order_forgets() -> None:
 
 @pytest.mark.parametrize(
     ("remembered", "most", "held"),
-    [("4", 5, False), ("5", 5, True), ("1", 1, True), ("9", 0, False), (None, 1, False), ("0", 1, False)],
+    [
+        ("4", 5, False),
+        ("5", 5, True),
+        ("9", 5, True),
+        ("1", 1, True),
+        ("9", 0, False),
+        (None, 1, False),
+        ("0", 1, False),
+    ],
 )
 def test_how_many_are_too_many(remembered: str | None, most: int, held: bool) -> None:
     run = restarts(remembered, most)
@@ -52,7 +70,7 @@ def test_what_it_says() -> None:
     assert restarts("5").text(1010.0) == text
 
 
-@pytest.mark.parametrize("remembered", ["", "-1", "1.5", "x", "\u0667", "123456789"])
+@pytest.mark.parametrize("remembered", ["", "-1", "1.5", "x", "\u0667", "123456789", "1234567890"])
 def test_a_number_that_is_none(remembered: str) -> None:
     assert restarts(remembered).count == 0
 
@@ -66,6 +84,8 @@ def test_the_count_is_bounded() -> None:
 def test_the_wall_clock() -> None:
     clock = WallClock(Now(100.0, 5000.0))
     assert clock.jumped(Now(200.0, 5100.0)) == 0.0
+    assert clock.jumped(Now(300.0, 5205.0)) == 0.0
+    assert clock.jumped(Now(300.0, 5202.0)) == 0.0
     assert clock.jumped(Now(300.0, 5205.0)) == 0.0
     assert clock.jumped(Now(300.0, 5199.0)) == -6.0
     assert clock.jumped(Now(400.0, 5305.5)) == 6.5
