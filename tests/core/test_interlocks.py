@@ -60,6 +60,9 @@ def test_the_table_has_every_reason_once() -> None:
         Reason.FROST_PROTECTION,
         Reason.OPEN_WINDOW,
         Reason.NO_ZONE,
+        Reason.PULSE,
+        Reason.PAUSE,
+        Reason.TUNING,
         Reason.STOPPING,
     }
 

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stoker.core.window import OpenWindow
@@ -247,13 +247,17 @@ def test_what_is_no_number_is_as_if_it_had_not_come() -> None:
 readings = st.lists(
     st.tuples(
         st.one_of(st.floats(), st.floats(10, 25), st.sampled_from([18.0, 19.0, 20.0, 20.0625])),
-        st.one_of(st.floats(), st.floats(0, 30), st.sampled_from([3.0, 10.0, 60.0])),
+        st.one_of(st.sampled_from([math.nan, math.inf, 3.0, 10.0, 60.0]), st.floats(0, 30), st.floats(-1e6, 1e6)),
     ),
     max_size=60,
 )
 spans = st.floats(1.0, 3600.0)
 
 
+AFTER_A_GAP = [(1.0, 3.0), (0.0, 3.0), (0.0, 1.0), (1.0, 3.0), (1.0, 3.0), (0.0, 16.0)]
+
+
+@example(readings=AFTER_A_GAP, fall=1.0, within=3.0, suspend=1.0)
 @given(readings=readings, fall=st.floats(0.1, 5.0), within=spans, suspend=spans)
 def test_a_pause_has_a_fall_for_its_reason_and_always_an_end(
     readings: list[tuple[float, float]], fall: float, within: float, suspend: float

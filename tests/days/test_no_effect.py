@@ -45,8 +45,9 @@ def test_a_sensor_slips_out_of_the_window(hour: int, within: int) -> None:
     assert house.cellar_is_well()
 
 
-def test_a_heater_is_dead() -> None:
-    house = Neighbours(room=Room(start=18.0, outside=5.0), target=20.0)
+@pytest.mark.parametrize("control", ["hysteresis", "pi"])
+def test_a_heater_is_dead(control: str) -> None:
+    house = Neighbours(room=Room(start=18.0, outside=5.0), target=20.0, control=control)
     house.room.stage("relay-stuck-off")
     house.run(12 * HOUR)
 
@@ -70,9 +71,10 @@ def test_a_sensor_that_always_says_the_same() -> None:
 # --- days on which it must not trip -----------------------------------------------------------------------------------
 
 
-def test_a_cold_snap_that_is_too_cold_for_the_heater() -> None:
+@pytest.mark.parametrize("control", ["hysteresis", "pi"])
+def test_a_cold_snap_that_is_too_cold_for_the_heater(control: str) -> None:
     """Four days: the room falls below 10 °C, whatever the heater does. It is tested now and then, and heats on."""
-    house = SimulatedHouse(room=Room(start=20.0, outside=0.0, power=700.0), target=20.0)
+    house = SimulatedHouse(room=Room(start=20.0, outside=0.0, power=700.0), target=20.0, control=control)
     house.connect()
     house.run(12 * HOUR)
     house.room.outside_mean = -18.0

@@ -16,7 +16,9 @@ WEEK = {"weekdays": ("06:30 comfort", "22:00 eco"), "weekend": ("08:00 21.5", "2
 
 def house(**zone: Any) -> SimulatedHouse:
     """Monday, midnight, in the temperature of the night."""
-    made = SimulatedHouse(room=Room(start=17.0, outside=3.0, power=1500.0), mode="auto", schedule=WEEK, **zone)
+    made = SimulatedHouse(
+        room=Room(start=17.0, outside=3.0, power=1500.0), mode="auto", optimum_start=False, schedule=WEEK, **zone
+    )
     made.connect()
     made.run(15)
     return made
@@ -52,7 +54,7 @@ def test_a_target_ordered_in_between_holds_until_the_next_change_also_over_a_res
     until(made, 21.9)
     assert made.said("room/target") == "23.0"
 
-    again = SimulatedHouse(remembered=made.memory, mode="auto", schedule=WEEK)
+    again = SimulatedHouse(remembered=made.memory, mode="auto", optimum_start=False, schedule=WEEK)
     again.time = made.time
     again.connect()
     again.run(15)
@@ -62,7 +64,7 @@ def test_a_target_ordered_in_between_holds_until_the_next_change_also_over_a_res
 
 
 def test_a_clock_that_is_not_right_yet_rests_the_schedule_and_says_so() -> None:
-    made = SimulatedHouse(room=Room(start=15.0), mode="auto", schedule=WEEK, target=16.0)
+    made = SimulatedHouse(room=Room(start=15.0), mode="auto", optimum_start=False, schedule=WEEK, target=16.0)
     made.synchronised = False
     made.connect()
     made.run(15)
@@ -88,7 +90,11 @@ def test_mornings_come_on_time_when_clocks_change(day: str, wakes_after: float) 
     berlin = ZoneInfo("Europe/Berlin")
     midnight = datetime.fromisoformat(day).replace(tzinfo=berlin).timestamp()
     made = SimulatedHouse(
-        room=Room(start=17.0), mode="auto", schedule={"daily": ("06:30 comfort", "22:00 eco")}, timezone=berlin
+        room=Room(start=17.0),
+        mode="auto",
+        optimum_start=False,
+        schedule={"daily": ("06:30 comfort", "22:00 eco")},
+        timezone=berlin,
     )
     made.wall_ahead = midnight - MIDNIGHT
     made.connect()
@@ -109,7 +115,7 @@ def test_presets_and_boost() -> None:
     assert made.said("room/preset") == "boost"
     until(made, 13.01)
     assert (made.said("room/preset"), made.said("room/target")) == ("eco", "17.0"), "boost has an end"
-    assert made.memory == {"room/preset": "eco"}
+    assert made.memory["room/preset"] == "eco"
     made.order("room/preset/set", "none")
     assert made.said("room/target") == "20.0"
     made.order("room/preset/set", "party")
@@ -127,7 +133,7 @@ def test_a_schedule_over_mqtt_is_validated_kept_and_said() -> None:
 
     made.order("room/schedule/set", '{"daily": ["06:00 18", "11:00 19"]}')
     assert made.said("room/target") == "19.0"
-    again = SimulatedHouse(remembered=made.memory, mode="auto", schedule=WEEK)
+    again = SimulatedHouse(remembered=made.memory, mode="auto", optimum_start=False, schedule=WEEK)
     again.time = made.time
     again.connect()
     assert msgspec.json.decode(again.said("room/schedule")) == {"daily": ["06:00 18", "11:00 19"]}

@@ -13,7 +13,7 @@ exit codes: 0 done · 1 failed, the line before says why · 2 wrong command line
 """
 
 
-SUBJECTS = ("target", "mode", "preset", "schedule", "heater")
+SUBJECTS = ("target", "mode", "preset", "schedule", "tune", "heater")
 
 
 def _seconds(text: str) -> float:

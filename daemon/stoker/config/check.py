@@ -192,6 +192,8 @@ class Check(Tree):
                 if thermometer := settings.thermometers.get(one):
                     self._check_limit(key, zone, one, thermometer)
             self._check_reference((*key, "heater"), zone.heater, "heaters")
+            if zone.outside:
+                self._check_reference((*key, "outside"), zone.outside, "thermometers")
             self._check_targets(key, zone)
             self._check_presets(key, zone)
             self._check_schedule(key, zone)

@@ -24,6 +24,7 @@ class Aim(NamedTuple):
     because: str
     preset: Preset = "none"
     until: float = math.inf
+    entry: Entry | None = None  # of the schedule, where that decides
 
 
 class Orders:
@@ -38,40 +39,33 @@ class Orders:
         self.schedule: Schedule | None = None
 
 
-def aim(  # noqa: PLR0913, PLR0917 - all that may have something to say
-    settings: Settings, orders: Orders, schedule: Schedule | None, away: bool, now: Now, zone: tzinfo
-) -> Aim:
-    """What holds now. `away`: everybody is known to be away, and this zone follows that."""
+def aim(settings: Settings, orders: Orders, planned: Aim | None, away: bool, now: Now) -> Aim:
+    """What holds now. `planned`: by the schedule. `away`: everybody is known to be away, and this zone follows that."""
     if now.mono < orders.boost_until:
         return Aim(_preset(settings, "boost"), "boost", "boost", orders.boost_until)
     if away:
-        least = min(_preset(settings, "away"), _base(settings, orders, schedule, now, zone).target)
+        least = min(_preset(settings, "away"), _base(settings, orders, planned, now).target)
         return Aim(least, "nobody is at home", "away")
     if orders.preset != "none":
         return Aim(_preset(settings, orders.preset), f"preset {orders.preset}", orders.preset)
-    return _base(settings, orders, schedule, now, zone)
+    return _base(settings, orders, planned, now)
 
 
-def _base(settings: Settings, orders: Orders, schedule: Schedule | None, now: Now, zone: tzinfo) -> Aim:
+def _base(settings: Settings, orders: Orders, planned: Aim | None, now: Now) -> Aim:
     """Without boost, preset and absence."""
-    entry = schedule.at(now.wall, zone) if schedule and now.synchronised and mode(settings, orders) == "auto" else None
     if orders.target is not None and now.wall < orders.target_until:
-        until = now.mono + orders.target_until - now.wall
-        return Aim(orders.target, "as ordered", until=until)
-    if entry:
-        return _scheduled(settings, entry, now, zone)
-    if mode(settings, orders) == "auto":
-        why = "the clock is not synchronised, so the schedule rests" if schedule else "there is no schedule"
-        return Aim(settings.target, why)
+        return Aim(orders.target, "as ordered", until=now.mono + orders.target_until - now.wall)
+    if planned and planned.entry:
+        return planned._replace(until=now.mono + planned.entry.until - now.wall)
+    if mode(settings, orders) == "auto" and not now.synchronised:
+        return Aim(settings.target, "the clock is not synchronised, so the schedule rests")
     return Aim(settings.target, "as configured")
 
 
-def _scheduled(settings: Settings, entry: Entry, now: Now, zone: tzinfo) -> Aim:
-    until = now.mono + entry.until - now.wall
-    because = f"schedule: {entry.text(zone)}"
-    if isinstance(entry.what, str):
-        return Aim(_preset(settings, entry.what), because, until=until)
-    return Aim(entry.what, because, until=until)
+def scheduled(settings: Settings, entry: Entry, zone: tzinfo) -> Aim:
+    """What an entry of the schedule aims at."""
+    target = _preset(settings, entry.what) if isinstance(entry.what, str) else entry.what
+    return Aim(target, f"schedule: {entry.text(zone)}", entry=entry)
 
 
 def _preset(settings: Settings, name: str) -> float:

@@ -31,6 +31,9 @@ class Reason(StrEnum):
     BY_HAND = "by-hand"
     FROST_PROTECTION = "frost-protection"
     OPEN_WINDOW = "open-window"
+    PULSE = "pulse"
+    PAUSE = "pause"
+    TUNING = "tuning"
     NO_TEMPERATURE_YET = "no-temperature-yet"
     STALE_TEMPERATURE = "stale-temperature"
     IMPLAUSIBLE_TEMPERATURE = "implausible-temperature"
@@ -151,6 +154,13 @@ class SetSchedule(Struct, frozen=True):
     schedule: Schedule | None
 
 
+class Tune(Struct, frozen=True):
+    """An order understood: begin to find out the gains of control pi, or give it up."""
+
+    zone: str
+    start: bool
+
+
 class SetHeater(Struct, frozen=True):
     """An order by hand: the heater on or off for a while; None is AUTO."""
 
@@ -164,7 +174,7 @@ class ResetFault(Struct, frozen=True):
     zone: str
 
 
-Order = SetMode | SetTarget | SetPreset | SetSchedule | SetHeater | ResetFault
+Order = SetMode | SetTarget | SetPreset | SetSchedule | Tune | SetHeater | ResetFault
 
 
 class Reload(Struct, frozen=True):

@@ -8,7 +8,6 @@ whoever asks later. Its own time (`tst`) says how old it is. Without one it coun
 it merely repeats becomes no younger. What is older than what is known changes nothing: phones send their backlog late.
 """
 
-import contextlib
 import math
 import re
 from collections.abc import Iterable
@@ -109,10 +108,11 @@ def _number(value: object) -> float | None:
         return None
     if isinstance(value, str) and not _DECIMAL.fullmatch(value.strip()):
         return None
-    with contextlib.suppress(OverflowError):  # an int of 400 digits
+    try:
         number = float(value)
-        return number if math.isfinite(number) else None
-    return None
+    except OverflowError:  # an int of 400 digits
+        return None
+    return number if math.isfinite(number) else None
 
 
 def distance(a: Position, b: Position) -> float:

@@ -103,6 +103,14 @@ class Zone(Struct, frozen=True, kw_only=True):
         Seconds,
         Meta(ge=0, le=86400, description="age at which a reading counts no more; 0: 3 intervals, at least 30s"),
     ] = 0.0
+    cycle: Annotated[Seconds, Meta(ge=60, le=14400, description="of control pi: one pulse of heat in each")] = 1200.0
+    outside: Annotated[str, Meta(description="a thermometer outside, for heating_curve and optimum_start")] = ""
+    heating_curve: Annotated[
+        float, Meta(ge=0, le=1, description="of control pi: share of full heat for each K between target and outside")
+    ] = 0.0
+    optimum_start: Annotated[
+        bool, Meta(description="begin early enough to be warm when the schedule says so, as learnt from earlier rises")
+    ] = True
     presets: Presets = Presets()
     boost_for: Annotated[Seconds, Meta(ge=60, le=86400, description="how long a boost holds")] = 3600.0
     schedule: Annotated[
@@ -135,6 +143,8 @@ class Topics(Struct, frozen=True, kw_only=True):
     preset_set: str = "{base}/{zone}/preset/set"
     schedule: str = "{base}/{zone}/schedule"
     schedule_set: str = "{base}/{zone}/schedule/set"
+    tune: str = "{base}/{zone}/tune"
+    tune_set: str = "{base}/{zone}/tune/set"
     action: str = "{base}/{zone}/action"
     reason: str = "{base}/{zone}/reason"
     fault: str = "{base}/{zone}/fault"

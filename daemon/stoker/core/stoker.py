@@ -10,9 +10,11 @@ import math
 from collections.abc import Mapping, Set
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import structs
 
 from stoker.core import interlocks, presence, restarts, topics
+from stoker.core.autotune import Progress
 from stoker.core.clock import WallClock
 from stoker.core.heater import Heater
 from stoker.core.messages import (
@@ -41,15 +43,19 @@ from stoker.core.messages import (
     SwitchFailed,
     SwitchHeater,
     Tick,
+    Tune,
 )
+from stoker.core.preheat import Preheat, Rise
+from stoker.core.process import Gains
 from stoker.core.settings import Settings
-from stoker.core.thermometer import Thermometer, Trouble, outliers, together
-from stoker.core.zone import Decision, Zone
+from stoker.core.thermometer import Seen, Thermometer, Trouble, outliers, together
+from stoker.core.zone import Decision, View, Zone
 
 REMEMBERED: tuple[topics.Subject, ...] = ("mode", "target", "preset", "schedule")
 TARGET_UNTIL = "target-until"  # Unix time; beside a target that was ordered in mode auto
 PRESENCE = "presence"  # what is remembered of people
 FAULT = "fault"  # the key under which a zone's latched fault is remembered, behind the zone's name
+OUTSIDE_STALE = 7200.0  # seconds; weather changes slowly
 LINK_DOWN_REPEAT = 3600.0  # seconds; while the broker is away the log says so again at most this often
 
 
@@ -69,7 +75,7 @@ class Stoker:
         self.thermometers = {name: Thermometer(table, now.mono) for name, table in settings.thermometers.items()}
         self.heaters = {name: Heater(table, now.mono) for name, table in settings.heaters.items()}
         self.zones = {
-            name: Zone(name, table, settings.stale_after(name), settings.timezone)
+            name: Zone(name, table, settings.heaters[table.heater], settings.stale_after(name), settings.timezone)
             for name, table in settings.zones.items()
         }
         home = presence.Position(settings.presence.latitude, settings.presence.longitude)
@@ -285,7 +291,7 @@ class Stoker:
                 self._out.append(Remember(f"{zone}/schedule", schedule.to_json().decode() if schedule else None))
             case ResetFault(zone):
                 self._out.append(Remember(f"{zone}/{FAULT}", None))
-            case SetHeater():
+            case Tune() | SetHeater():
                 pass  # an order by hand dies with the program that holds its end
 
     def _faults(self) -> dict[str, str]:
@@ -305,8 +311,16 @@ class Stoker:
             if (until := remembered.get(f"{name}/{TARGET_UNTIL}")) and zone.orders.target is not None:
                 with contextlib.suppress(ValueError):
                     zone.orders.target_until = float(until)
+            self._recall_learnt(zone, remembered)
         if kept := remembered.get(PRESENCE):
             self._recall_presence(kept)
+
+    def _recall_learnt(self, zone: Zone, remembered: Mapping[str, str]) -> None:
+        with contextlib.suppress(msgspec.MsgspecError):  # of another version: it is learnt anew
+            if gains := remembered.get(f"{zone.name}/gains"):
+                zone.tune(msgspec.json.decode(gains, type=Gains))
+            if rises := remembered.get(f"{zone.name}/rises"):
+                zone.preheat = Preheat(msgspec.json.decode(rises, type=list[Rise]))
 
     def _recall_presence(self, kept: str) -> None:
         try:
@@ -410,7 +424,9 @@ class Stoker:
         seen = together(list(several.values()), zone.stale_after, now)
         if seen.celsius is not None:
             self._tell_outliers(zone.name, outliers(several, seen.celsius), seen.celsius)
-        wish = zone.decide(seen, self.presence.everybody_away(now), self._now, around)
+        tuning, rises = zone.tuning.progress if zone.tuning else None, len(zone.preheat.rises)
+        wish = zone.decide(self._view(zone, seen), self._now, around)
+        self._tell_learnt(zone, tuning, rises)
         if zone.forbidding is not before and before and before.fault:
             self._event("fault-cleared", zone=zone.name, reason=before.reason)
         if zone.fault is not latched and zone.fault:
@@ -445,6 +461,28 @@ class Stoker:
     def _keep_count(self, write: restarts.Write | None) -> None:
         if write:
             self._out.append(Remember(restarts.KEY, write.value))
+
+    def _view(self, zone: Zone, seen: Seen) -> View:
+        outside = self.thermometers.get(zone.settings.outside)
+        fresh = outside and self._now.mono < outside.at + OUTSIDE_STALE
+        return View(
+            seen=seen,
+            outside=outside.celsius if outside and fresh else None,
+            away=self.presence.everybody_away(self._now.mono),
+            relay_on=self.heaters[zone.settings.heater].on,
+        )
+
+    def _tell_learnt(self, zone: Zone, before: Progress | None, rises: int) -> None:
+        """Keep what the zone has learnt, and say how a tuning goes."""
+        progress = zone.tuning and zone.tuning.progress
+        if progress and progress != before:
+            details = {"share": progress.share, "text": progress.text, "ended": progress.ended}
+            self._event("tuning", zone=zone.name, **details)
+            self._log("info", f"{zone.name}: tuning: {progress.text}", zone=zone.name)
+            if progress.gains:
+                self._out.append(Remember(f"{zone.name}/gains", topics.json(progress.gains).decode()))
+        if len(zone.preheat.rises) != rises:
+            self._out.append(Remember(f"{zone.name}/rises", topics.json(list(zone.preheat.rises)).decode()))
 
     def _of(self, zone: str) -> tuple[str, ...]:
         return self.settings.thermometers_of(zone)
@@ -505,6 +543,8 @@ class Stoker:
         self._say(routes["mode"], zone.mode.encode())
         self._say(routes["target"], topics.setpoint(zone.aim.target))
         self._say(routes["preset"], zone.aim.preset.encode())
+        if zone.pi:
+            self._say(routes["tune"], _tuning(zone).encode())
         if zone.schedule:
             self._say(routes["schedule"], zone.schedule.to_json())
         self._say(routes["fault"], zone.fault.reason.encode() if zone.fault else b"none")
@@ -570,3 +610,10 @@ class Stoker:
 
 def _remembered(fault: interlocks.Latched) -> str:
     return topics.json(structs.asdict(fault)).decode()
+
+
+def _tuning(zone: Zone) -> str:
+    """`idle`, or how the last tuning goes or went."""
+    if zone.tuning is None:
+        return f"tuned: kp {zone.gains.kp:.3g}/K, ti {zone.gains.ti:.0f} s" if zone.gains else "idle"
+    return f"{zone.tuning.progress.share:.0%}: {zone.tuning.progress.text}"

@@ -1,7 +1,6 @@
 """MQTT topics and bytes <-> messages. What is said is built here, and what arrives is understood here or refused."""
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
@@ -9,12 +8,12 @@ import msgspec
 
 from stoker.core import schedule
 from stoker.core.aim import PRESETS
-from stoker.core.messages import Message, Order, ResetFault, SetHeater, SetMode, SetPreset, SetSchedule, SetTarget
+from stoker.core.messages import Message, Order, ResetFault, SetHeater, SetMode, SetPreset, SetSchedule, SetTarget, Tune
 from stoker.core.settings import Settings, Zone
 
 ORDER_LIFETIME = 60.0  # seconds; an order that waited longer inside is as dead as one that was retained
 
-Subject = Literal["mode", "target", "preset", "schedule", "heater", "fault"]
+Subject = Literal["mode", "target", "preset", "schedule", "tune", "heater", "fault"]
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 
 _DECIMAL = re.compile(r"[+-]?\d{1,6}(?:\.\d{1,12})?", re.ASCII)
@@ -58,7 +57,7 @@ def _fill(settings: Settings, template: str, zone: str = "") -> str:
     return re.sub(r"\{(?:base|device|zone)\}", lambda found: names[found[0]], template)
 
 
-def understand(message: Message, zone: str, subject: Subject, limits: Zone, now: float) -> Order:
+def understand(message: Message, zone: str, subject: Subject, limits: Zone, now: float) -> Order:  # noqa: PLR0911 - one a subject
     """Turn an order's bytes into what is ordered. Raises OrderError with the reason for its sender."""
     if message.retained:
         raise OrderError("retained", "a retained order is not obeyed: send it without the retain flag")
@@ -75,6 +74,8 @@ def understand(message: Message, zone: str, subject: Subject, limits: Zone, now:
             return SetTarget(zone, _target(text, limits))
         case "preset":
             return SetPreset(zone, _preset(text))
+        case "tune":
+            return Tune(zone, _tune(text, limits))
         case "heater":
             return SetHeater(zone, _heater(text))
         case "fault":
@@ -122,6 +123,14 @@ def _schedule(payload: bytes, limits: Zone) -> schedule.Schedule | None:
         raise OrderError("not-understood", str(error)) from None
 
 
+def _tune(text: str, limits: Zone) -> bool:
+    if text not in ("start", "stop"):
+        raise OrderError("not-understood", "an order to tune is start or stop")
+    if limits.control != "pi":
+        raise OrderError("not-possible", 'only control = "pi" has gains to be found')
+    return text == "start"
+
+
 def _heater(text: str) -> bool | None:
     known = {"on": True, "off": False, "auto": None}
     if text not in known:
@@ -150,8 +159,8 @@ def stamp(wall: float) -> str:
     return datetime.fromtimestamp(int(wall), UTC).isoformat().replace("+00:00", "Z")
 
 
-def json(table: Mapping[str, Any]) -> bytes:
-    """A JSON object."""
+def json(table: Any) -> bytes:
+    """As JSON."""
     return msgspec.json.encode(table)
 
 

@@ -46,8 +46,11 @@ class OpenWindow:
         """Take an accepted reading. One that is no number, or older than one taken before, is left out."""
         if not (math.isfinite(celsius) and math.isfinite(at)):
             return
-        if self._readings and not self._follows(at):
+        gap = at - self._readings[-1].at if self._readings else math.inf
+        if gap < self.within / STEPS:
             return
+        if gap > self.within:
+            self._readings.clear()  # nobody knows how fast it fell meanwhile
         self._readings.append(_Point(celsius, at))
         if len(self._readings) < MEDIAN:
             return
@@ -55,13 +58,6 @@ class OpenWindow:
         level = _Point(median(reading.celsius for reading in self._readings), self._readings[MEDIAN // 2].at)
         self._watch_for_the_end(level, at)
         self._watch_for_a_fall(level, at)
-
-    def _follows(self, at: float) -> bool:
-        """Whether this reading is far enough behind the last. After a long gap, what was before says nothing."""
-        gap = at - self._readings[-1].at
-        if gap > self.within:
-            self._readings.clear()
-        return gap >= self.within / STEPS
 
     def _watch_for_the_end(self, level: _Point, at: float) -> None:
         self._lowest = min(self._lowest, level.celsius)

@@ -8,8 +8,24 @@ from datetime import tzinfo
 from typing import NamedTuple, cast
 
 from stoker.core import aim, control, frost, interlocks, schedule
+from stoker.core.autotune import Autotune
 from stoker.core.evidence import Evidence, Mean
-from stoker.core.messages import Now, Order, Reason, ResetFault, SetHeater, SetMode, SetPreset, SetSchedule, SetTarget
+from stoker.core.messages import (
+    Now,
+    Order,
+    Reason,
+    ResetFault,
+    SetHeater,
+    SetMode,
+    SetPreset,
+    SetSchedule,
+    SetTarget,
+    Tune,
+)
+from stoker.core.pi import PI, Demand
+from stoker.core.preheat import Preheat
+from stoker.core.process import Gains
+from stoker.core.settings import Heater as HeaterSettings
 from stoker.core.settings import Zone as Settings
 from stoker.core.thermometer import Seen
 from stoker.core.window import OpenWindow
@@ -36,12 +52,24 @@ class ByHand(NamedTuple):
     until: float
 
 
+class View(NamedTuple):
+    """What a zone sees of the world around it."""
+
+    seen: Seen
+    outside: float | None  # °C
+    away: bool  # everybody is known to be away
+    relay_on: bool  # of its heater, as its driver confirmed
+
+
 class Zone:
     """A zone's orders and its state. `wish` is what it asked last, `decision` what it was told became of it."""
 
-    def __init__(self, name: str, settings: Settings, stale_after: float, timezone: tzinfo) -> None:
+    def __init__(
+        self, name: str, settings: Settings, heater: HeaterSettings, stale_after: float, timezone: tzinfo
+    ) -> None:
         self.name = name
         self.settings = settings
+        self._heater = heater
         self.stale_after = stale_after
         self.timezone = timezone
         self.orders = aim.Orders()
@@ -57,6 +85,12 @@ class Zone:
         self.aim = aim.Aim(settings.target, "just started")
         self.wish = self.decision = Decision(False, Reason.NO_TEMPERATURE_YET, "just started")
         self._configured = schedule.parse(settings.schedule) if settings.schedule else None
+        self.gains: Gains | None = None  # that an autotune found
+        self.pi = self._new_pi() if settings.control == "pi" else None
+        self.tuning: Autotune | None = None  # the last one, also when it has ended
+        self.preheat = Preheat()
+        self._plan: tuple[schedule.Schedule, aim.Aim, aim.Aim] | None = None  # what it says now, and then
+        self._early_until = -math.inf  # Unix time of the schedule's change that heating has begun early for
 
     @property
     def mode(self) -> str:
@@ -83,6 +117,11 @@ class Zone:
                 self.orders.preset, self.orders.boost_until = cast(aim.Preset, preset), -math.inf
             case SetSchedule(schedule=ordered):
                 self.orders.schedule = ordered
+            case Tune(start=True):
+                self.tuning = self._new_tuning(now.mono)
+            case Tune():
+                if self.tuning:
+                    self.tuning.abort("ordered to stop")
             case SetHeater(on=on):
                 self.by_hand = None if on is None else ByHand(on, now.mono + self.settings.order_hold)
             case ResetFault():
@@ -100,6 +139,8 @@ class Zone:
         self.orders, self.heating, self.forbidding = old.orders, old.heating, old.forbidding
         if old.settings.heater == self.settings.heater:
             self.by_hand = old.by_hand
+            self.preheat = old.preheat
+            self.tune(old.gains)
         self.wish, self.decision = old.wish, old.decision
 
     def adopt_evidence(self, old: "Zone") -> None:
@@ -111,12 +152,29 @@ class Zone:
         """Note a reading of this zone's first thermometer: a steep fall is an open window."""
         self.window.take(celsius, at)
 
-    def decide(self, seen: Seen, away: bool, now: Now, around: interlocks.Around) -> Decision:
-        """What this zone asks of its heater now; kept as `wish`. `away`: everybody is known to be away."""
-        away = away and self.settings.follows_presence
-        self.aim = aim.aim(self.settings, self.orders, self.schedule, away, now, self.timezone)
-        demand = self._demand(seen.celsius, now.mono)
-        self._look(seen, around.relay.on, demand.on)
+    def tune(self, gains: Gains | None) -> None:
+        """Control with these gains from now on; None: with what is learnt by the way."""
+        self.gains = gains
+        if self.pi:
+            self.pi = self._new_pi()
+
+    def _new_pi(self) -> PI:
+        limits = {"cycle": self.settings.cycle, "min_on": self._heater.min_on, "min_off": self._heater.min_off}
+        gains = {"gains": self.gains, "learns": False} if self.gains else {}
+        return PI(**limits, **gains, curve=self.settings.heating_curve)  # type: ignore[arg-type]
+
+    def _new_tuning(self, now: float) -> Autotune:
+        limits = {"min_on": self._heater.min_on, "min_off": self._heater.min_off}
+        return Autotune(self.aim.target, now, self.settings.cycle, **limits)
+
+    def decide(self, view: View, now: Now, around: interlocks.Around) -> Decision:
+        """What this zone asks of its heater now; kept as `wish`."""
+        seen = view.seen
+        away = view.away and self.settings.follows_presence
+        self.aim = aim.aim(self.settings, self.orders, self._planned(now), away, now)
+        self._look_ahead(view, now)
+        demand = self._demand(view, now.mono)
+        self._look(seen, around.relay.on, demand.on or self._cold(seen.celsius, demand.reason))
         situation = interlocks.Situation(
             now=now.mono,
             celsius=seen.celsius,
@@ -134,9 +192,15 @@ class Zone:
         self.forbidding = verdict.interlock if verdict else None
         until = min(demand.until, self.aim.until, interlocks.next_look(situation))
         if verdict:
+            self._look_on(view, now.mono, verdict.interlock.reason)
             demand = self._forbidden(verdict, situation)
         self.wish = demand._replace(until=min(until, demand.until))
         return self.wish
+
+    def _cold(self, celsius: float | None, why: Reason) -> bool:
+        """Heat is missing although none is asked for at this very moment, as in a pause of proportional control."""
+        chosen = why in (Reason.MODE_OFF, Reason.BY_HAND, Reason.OPEN_WINDOW)
+        return not chosen and celsius is not None and celsius < self.aim.target - self.settings.hysteresis / 2
 
     def _look(self, seen: Seen, on: bool, wanted: bool) -> None:
         """Note a new reading, and what it says of the heater."""
@@ -164,24 +228,85 @@ class Zone:
             return None
         return Decision(duty.on, off.reason, f"{off.text}; {duty.text}", fault=not duty.on, until=duty.until)
 
-    def _demand(self, celsius: float | None, now: float) -> Decision:
+    def _planned(self, now: Now) -> aim.Aim | None:
+        """What the schedule says. To find that out costs some calendar, so it is done once an entry."""
+        week = self.schedule
+        if week is None or not now.synchronised or self.mode != "auto":
+            return None
+        entry = self._plan[1].entry if self._plan and self._plan[0] is week else None
+        if entry is None or not entry.since <= now.wall < entry.until:
+            present = week.at(now.wall, self.timezone)
+            both = (present, week.at(present.until, self.timezone))
+            here, then = (aim.scheduled(self.settings, one, self.timezone) for one in both)
+            self._plan = (week, here, then)
+        return self._plan[1] if self._plan else None
+
+    def _look_ahead(self, view: View, now: Now) -> None:
+        """Aim at the schedule's next target early, where the room needs that long; once begun it stays begun."""
+        celsius, entry = view.seen.celsius, self.aim.entry
+        if entry is None or self._plan is None or celsius is None or not self.settings.optimum_start:
+            return
+        then = self._plan[2]
+        early = self.preheat.start_before(celsius, then.target, view.outside)
+        if then.target <= self.aim.target or (now.wall < entry.until - early and self._early_until != entry.until):
+            return
+        self._early_until = entry.until
+        self.aim = then._replace(because=f"early for {then.because}", until=self.aim.until)
+
+    def _demand(self, view: View, now: float) -> Decision:
+        """What is wanted, as long as no interlock forbids it."""
+        celsius = view.seen.celsius
         if self.by_hand and now >= self.by_hand.until:
             self.by_hand = None
         if self.by_hand:
+            self._look_on(view, now, Reason.BY_HAND)
             text = f"ordered {'on' if self.by_hand.on else 'off'} by hand"
             return Decision(self.by_hand.on, Reason.BY_HAND, text, until=self.by_hand.until)
         if self.mode == "off":
+            self._look_on(view, now, Reason.MODE_OFF)
             return self._against_frost(celsius, Reason.MODE_OFF, "the zone's mode is off")
         if why := self.window.suspends(now):
+            self._look_on(view, now, Reason.OPEN_WINDOW)
             return self._against_frost(celsius, Reason.OPEN_WINDOW, why)._replace(until=self.window.until or math.inf)
+        if celsius is None:
+            return Decision(False, Reason.TARGET_REACHED, "no temperature")
+        self.preheat.watch(celsius, self.aim.target, now, outside=view.outside)
+        if self.pi:
+            return self._proportional(self.pi, celsius, view, now)
+        return self._two_point(celsius)
+
+    def _two_point(self, celsius: float) -> Decision:
         limits = control.band(self.aim.target, self.settings.hysteresis)
-        self.heating = celsius is not None and control.wants_heat(celsius, limits, self.heating)
+        self.heating = control.wants_heat(celsius, limits, self.heating)
         if self.heating:
             text = f"{celsius:.2f} °C, heating to {limits.off_above:g} °C ({self.aim.because})"
             return Decision(True, Reason.BELOW_TARGET, text)
-        known = "no temperature" if celsius is None else f"{celsius:.2f} °C"
-        text = f"{known}, heating again below {limits.on_below:g} °C ({self.aim.because})"
+        text = f"{celsius:.2f} °C, heating again below {limits.on_below:g} °C ({self.aim.because})"
         return Decision(False, Reason.TARGET_REACHED, text)
+
+    def _proportional(self, pi: PI, celsius: float, view: View, now: float) -> Decision:
+        at = view.seen.at
+        if self.tuning and not self.tuning.progress.ended:
+            pi.hold(celsius, at, now, relay_on=view.relay_on)
+            demand = self.tuning.demand(celsius, at, now, relay_on=view.relay_on)
+            if self.tuning.progress.gains:
+                self.tune(self.tuning.progress.gains)
+            return self._as_decision(demand, Reason.TUNING, Reason.TUNING)
+        demand = pi.demand(celsius, at, self.aim.target, now, relay_on=view.relay_on, outside=view.outside)
+        return self._as_decision(demand, Reason.PULSE, Reason.PAUSE)
+
+    def _as_decision(self, demand: Demand, on: Reason, off: Reason) -> Decision:
+        self.heating = demand.on
+        text = f"{demand.text} ({self.aim.because})"
+        return Decision(demand.on, on if demand.on else off, text, until=demand.until)
+
+    def _look_on(self, view: View, now: float, why: Reason) -> None:
+        """Something else decides: nothing is wound up, learnt or tuned meanwhile."""
+        self.preheat.disturbed()
+        if self.pi:
+            self.pi.hold(view.seen.celsius, view.seen.at, now, relay_on=view.relay_on)
+        if self.tuning:
+            self.tuning.abort(why)
 
     def _against_frost(self, celsius: float | None, reason: Reason, text: str) -> Decision:
         """No heat, but against frost where that is not forbidden."""
