@@ -72,11 +72,14 @@ class SimulatedHouse:
     """One device `shed` with one zone `room` unless told otherwise; `tick` is the step of simulated time in seconds."""
 
     def __init__(self, *, remembered: Mapping[str, str] | None = None, room: Room | None = None, **zone: Any) -> None:
-        heater = {key: zone.pop(key) for key in ("min_on", "min_off") if key in zone}
+        heater = {key: zone.pop(key) for key in list(zone) if key in Heater.__struct_fields__}
+        thermometer = {key: zone.pop(key) for key in list(zone) if key in Thermometer.__struct_fields__}
+        device = zone.pop("device", {})
         more = {key: zone.pop(key) for key in ("presence", "timezone") if key in zone}
-        thermometers = zone.pop("thermometers", {"inside": Thermometer(publish="TEMPERATURE")})
+        thermometers = zone.pop("thermometers", {"inside": Thermometer(publish="TEMPERATURE", **thermometer)})
         zones = zone.pop("zones", None) or {"room": zone.pop("zone", None) or self._zone(zone)}
         self.settings = Settings(
+            **device,
             device="shed",
             base="stoker/shed",
             thermometers=thermometers,
@@ -89,6 +92,7 @@ class SimulatedHouse:
         self.synchronised = True
         self.room = room or Room()
         self.relay = FakeRelay()
+        self.relays = {"radiator": self.relay}
         self.broker = FakeBroker()
         self.memory: dict[str, str] = dict(remembered or {})
         self.log: list[Say] = []
@@ -190,7 +194,7 @@ class SimulatedHouse:
         for effect in effects:
             match effect:
                 case SwitchHeater(name, on):
-                    self._carry_out(self.core.handle(self.relay.switch(name, on, self.time), self.now()))
+                    self._carry_out(self.core.handle(self.relays[name].switch(name, on, self.time), self.now()))
                 case Publish():
                     self.broker.publish(effect, self.time)
                 case Remember(key, None):

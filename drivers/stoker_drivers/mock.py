@@ -10,6 +10,7 @@ import os
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from typing import Annotated, Literal, get_args
 
@@ -29,8 +30,9 @@ COLDEST_HOUR = 5
 STEP = 60.0  # s, longest step of the integration; the air settles in over an hour
 RESOLUTION = 0.0625  # K, as a DS18B20 at 12 bit
 NOISY = 2.0  # K, standard deviation of a noisy sensor
+SETTLES = 300.0  # s in which a sensor that slipped out of the room takes most of the way to the temperature outside
 
-Fault = Literal["sensor-dead", "sensor-stuck", "sensor-noisy", "relay-stuck-on", "relay-stuck-off"]
+Fault = Literal["sensor-dead", "sensor-stuck", "sensor-noisy", "sensor-slipped", "relay-stuck-on", "relay-stuck-off"]
 FAULTS: tuple[str, ...] = get_args(Fault)
 
 
@@ -44,9 +46,15 @@ class Room:
         self.outside_mean = outside
         self.power = power
         self.noise = noise
+        self.delay = 0.0  # s from the heater to the air, as of a heated floor
+        self.gain = 0.0  # W that come from elsewhere: sun, an oven, a fire
+        self.draught = 0.0  # W/K more to the outside: an open door
         self.relay = False
         self.faults: set[str] = set()
         self._seconds = 0.0
+        self._outside_for = 0.0  # s since the sensor slipped out of the room
+        self._on_its_way: deque[tuple[float, bool]] = deque()  # when what the relay did reaches the air
+        self._arrived = False
         self._random = random.Random(seed)  # noqa: S311 -- noise, not a secret
 
     def settle(self, celsius: float) -> None:
@@ -71,12 +79,17 @@ class Room:
             self._step(seconds / steps)
 
     def _step(self, seconds: float) -> None:
+        self._on_its_way.append((self._seconds + self.delay, self.heating))
+        while self._on_its_way and self._on_its_way[0][0] <= self._seconds:
+            self._arrived = self._on_its_way.popleft()[1]
+        warmed = self.power * self._arrived + self.gain
         into_walls = AIR_TO_WALLS * (self.air - self.walls)
-        lost = AIR_TO_OUTSIDE * (self.air - self.outside)
+        lost = (AIR_TO_OUTSIDE + self.draught) * (self.air - self.outside)
         lost_through_walls = WALLS_TO_OUTSIDE * (self.walls - self.outside)
-        self.air += seconds * (self.power * self.heating - into_walls - lost) / AIR_CAPACITY
+        self.air += seconds * (warmed - into_walls - lost) / AIR_CAPACITY
         self.walls += seconds * (into_walls - lost_through_walls) / WALL_CAPACITY
         self._seconds += seconds
+        self._outside_for = self._outside_for + seconds if "sensor-slipped" in self.faults else 0.0
 
     def measure(self) -> float:
         """Return what the sensor makes of the air's temperature, or raise SensorError `no-answer`."""
@@ -84,7 +97,8 @@ class Room:
             raise SensorError("no-answer", "the simulated sensor does not answer (staged fault sensor-dead)")
         if "sensor-stuck" not in self.faults:
             noise = NOISY if "sensor-noisy" in self.faults else self.noise
-            self._measured = round(self._random.gauss(self.air, noise) / RESOLUTION) * RESOLUTION
+            there = self.outside + (self.air - self.outside) * math.exp(-self._outside_for / SETTLES)
+            self._measured = round(self._random.gauss(there, noise) / RESOLUTION) * RESOLUTION
         return self._measured
 
     def stage(self, fault: str) -> None:

@@ -31,6 +31,7 @@ temperatures = st.one_of(st.floats(-60, 120), st.floats(), st.sampled_from([19.0
 payloads = st.one_of(
     st.sampled_from(
         [
+            b"reset",
             b"ON",
             b"OFF",
             b"AUTO",
@@ -54,22 +55,63 @@ payloads = st.one_of(
 spans = st.one_of(st.floats(0, 5), st.floats(0, 100), st.sampled_from([10.0, 30.0, 3600.0]), st.floats(0, 1e6))
 
 
-FAULTS = {"stale-temperature", "over-temperature", "no-temperature-yet", "switch-failed", "stopping"}
+FAULTS = {
+    "stale-temperature",
+    "over-temperature",
+    "no-temperature-yet",
+    "switch-failed",
+    "stopping",
+    "runaway",
+    "heater-test",
+    "stuck-on",
+    "max-on",
+    "too-many-restarts",
+}
+EPSILON = 1e-6  # s; times as large as these have no finer
 
 
 class Anything(RuleBasedStateMachine):
     """Two zones on a heater each, a third that shares the second's thermometer."""
 
-    @initialize(min_on=st.sampled_from([0.0, 10.0, 300.0]), min_off=st.sampled_from([0.0, 10.0, 300.0]))
-    def build(self, min_on: float, min_off: float) -> None:
+    @initialize(
+        min_on=st.sampled_from([0.0, 10.0, 300.0]),
+        min_off=st.sampled_from([0.0, 10.0, 300.0]),
+        max_on=st.sampled_from([60.0, 1800.0, 43200.0]),
+        latch=st.booleans(),
+        runaway_after=st.sampled_from([0.0, 120.0, 3600.0]),
+        stuck_on_after=st.sampled_from([0.0, 60.0, 3600.0]),
+    )
+    def build(
+        self,
+        min_on: float,
+        min_off: float,
+        max_on: float,
+        latch: bool,
+        runaway_after: float,
+        stuck_on_after: float,
+    ) -> None:
         names = ("a", "b", "c")
         self.settings = Settings(
             device="d",
             base="d",
-            thermometers={"a": Thermometer(publish="TEMPERATURE"), "b": Thermometer(interval=60.0)},
-            heaters={name: Heater(min_on=min_on, min_off=min_off) for name in names},
-            zones={name: Zone(thermometer="b" if name == "c" else name, heater=name) for name in names},
+            thermometers={"a": Thermometer(publish="TEMPERATURE", max_rate=0.0), "b": Thermometer(interval=60.0)},
+            heaters={
+                name: Heater(min_on=min_on, min_off=min_off, max_on=max_on, max_on_rest=600.0, max_on_latch=latch)
+                for name in names
+            },
+            zones={
+                name: Zone(
+                    thermometer="b" if name == "c" else name,
+                    heater=name,
+                    runaway_after=runaway_after,
+                    runaway_test=120.0,
+                    stuck_on_after=stuck_on_after,
+                )
+                for name in names
+            },
         )
+        self.deaths, self.started, self.heated = 0, 50.0, False  # runs in a row that died young while heating
+        self.latched: set[str] = set()  # zones whose fault was said to be latched, and that nobody has reset
         self.time, self.wall = 50.0, MIDNIGHT
         self.relays = {name: FakeRelay() for name in names}
         self.accepted = {"a": -math.inf, "b": -math.inf}  # when the newest reading that may be taken was measured
@@ -96,18 +138,33 @@ class Anything(RuleBasedStateMachine):
                     else:
                         self.memory[key] = value
                 case Publish(topic, payload):
+                    self.listen(topic, payload)
                     assert "+" not in topic
                     assert "#" not in topic
                     if topic.endswith(("state", "event")):
                         msgspec.json.decode(payload)
+
+    def listen(self, topic: str, payload: bytes) -> None:
+        """What is latched, as anybody knows it who listens."""
+        if topic != "d/event":
+            return
+        event = msgspec.json.decode(payload)
+        if event["event"] == "fault" and event.get("latched"):
+            self.latched.add(event["zone"])
+        elif event["event"] == "fault-reset":
+            self.latched.discard(event["zone"])
 
     def check_switch(self, name: str, on: bool, reason: str) -> None:
         heater, relay = self.settings.heaters[name], self.relays[name]
         since = self.time - relay.history[-1][0] if relay.history else math.inf
         if on:
             self.check_fresh(name)
-            assert since >= heater.min_off
-        elif relay.on and since < heater.min_on:
+            assert name not in self.latched, "heat in a latched zone"
+            young = self.time - self.started < self.settings.stable_after
+            assert not young or self.deaths < self.settings.max_restarts, "heat after so many deaths"
+            self.heated |= young
+            assert since >= heater.min_off - EPSILON
+        elif relay.on and since < heater.min_on - EPSILON:
             assert reason in FAULTS, f"off after {since} s because of {reason}"
 
     def check_fresh(self, name: str) -> None:
@@ -129,25 +186,54 @@ class Anything(RuleBasedStateMachine):
             self.reading(thermometer, 10.0, 0.0)
             self.time_passes(10.0)
 
+    @rule(thermometer=st.sampled_from("ab"), times=st.integers(2, 200), step=st.sampled_from([0.0, 0.05, -0.05]))
+    def it_gets_warmer_or_not_whatever_the_relay_does(self, thermometer: str, times: int, step: float) -> None:
+        """Slipped sensors, dead heaters, relays that stick."""
+        celsius = self.core.thermometers[thermometer].celsius or 15.0
+        for _ in range(times):
+            celsius = min(max(celsius + step, -40.0), 85.0)
+            self.reading(thermometer, celsius, 0.0)
+            self.time_passes(10.0)
+
+    @rule(times=st.integers(1, 8), seconds=st.sampled_from([10.0, 100.0]))
+    def it_dies_again_and_again(self, times: int, seconds: float) -> None:
+        for _ in range(times):
+            self.reading("a", 10.0, 0.0)
+            self.time_passes(seconds)
+            self.restart()
+
+    @rule(celsius=st.sampled_from([34.9, 35.1, 36.0]), times=st.integers(1, 3))
+    def it_is_too_hot(self, celsius: float, times: int) -> None:
+        for _ in range(times):
+            self.reading("a", celsius, 0.0)
+            self.time_passes(1.0)
+
+    @rule(zone=st.sampled_from("abc"))
+    def somebody_resets(self, zone: str) -> None:
+        self.feed(Message(f"d/{zone}/fault/reset", b"reset", self.time))
+
     @rule(thermometer=st.sampled_from("abz"), reason=st.sampled_from(["crc-error", "no-sensor"]))
     def failure(self, thermometer: str, reason: str) -> None:
         self.feed(ReadingFailed(thermometer, reason, "it failed", self.time))
 
     @rule(
         zone=st.sampled_from("abc"),
-        subject=st.sampled_from(["mode", "target", "heater", "preset", "schedule"]),
+        subject=st.sampled_from(["mode/set", "target/set", "heater/set", "preset/set", "schedule/set", "fault/reset"]),
         payload=payloads,
         ago=st.one_of(st.just(0.0), spans),
         retained=st.booleans(),
         reply_to=st.sampled_from(["", "answers"]),
     )
     def order(self, zone: str, subject: str, payload: bytes, ago: float, retained: bool, reply_to: str) -> None:
+        was_latched = set(self.latched)
         before = (self.core.zones[zone].mode, vars(self.core.zones[zone].orders).copy(), self.core.zones[zone].by_hand)
-        message = Message(f"d/{zone}/{subject}/set", payload, self.time - ago, retained=retained, reply_to=reply_to)
+        message = Message(f"d/{zone}/{subject}", payload, self.time - ago, retained=retained, reply_to=reply_to)
         self.feed(message)
         if retained or ago > 60:
             by_hand = self.core.zones[zone].by_hand
             assert (self.core.zones[zone].mode, vars(self.core.zones[zone].orders), by_hand) == before
+        if not (subject == "fault/reset" and payload.strip().lower() == b"reset") or retained or ago > 60:
+            assert was_latched <= self.latched, "something else than a reset took a fault away"
 
     @rule(seconds=spans)
     def time_passes(self, seconds: float) -> None:
@@ -184,6 +270,11 @@ class Anything(RuleBasedStateMachine):
             relay.broken = ""
             relay.switch("", False, self.time)
         self.accepted = dict.fromkeys(self.accepted, -math.inf)
+        if self.time - self.started >= self.settings.stable_after:
+            self.deaths = 0
+        elif self.heated:
+            self.deaths += 1
+        self.started, self.heated = self.time, False
         self.core = Stoker(self.settings, self.memory, self.now())
         for name in self.relays:
             self.feed(Switched(name, False))
@@ -204,6 +295,26 @@ class Anything(RuleBasedStateMachine):
         for name, relay in getattr(self, "relays", {}).items():
             if relay.on and not self.core.heaters[name].failure:
                 self.check_fresh(name)
+
+    @invariant()
+    def no_heat_in_a_latched_zone(self) -> None:
+        for name in getattr(self, "latched", ()):
+            assert self.core.zones[name].fault is not None, "it was forgotten"
+            assert f"{name}/fault" in self.memory, "a power cut would forget it"
+            assert not self.relays[name].on or self.core.heaters[name].failure
+
+    @invariant()
+    def a_relay_that_sticks_takes_every_output_with_it(self) -> None:
+        zones = self.core.zones if hasattr(self, "core") else {}
+        if any(zone.fault and zone.fault.reason == "stuck-on" for zone in zones.values()):
+            for name, relay in self.relays.items():
+                assert not relay.on or self.core.heaters[name].failure
+
+    @invariant()
+    def never_on_for_longer_than_allowed(self) -> None:
+        for name, relay in getattr(self, "relays", {}).items():
+            if relay.on and not self.core.heaters[name].failure:
+                assert self.time - relay.history[-1][0] < self.settings.heaters[name].max_on + EPSILON
 
     @invariant()
     def a_relay_that_failed_is_soon_driven_off_again(self) -> None:

@@ -56,6 +56,14 @@ def test_a_zone_that_does_not_exist(heating: Daemon) -> None:
     assert (wrong.returncode, wrong.stderr) == (2, "no zone 'kitchen'; there is room\n")
 
 
+@BOTH
+def test_a_reset_is_answered(heating: Daemon, broker: Mosquitto, protocol: str) -> None:
+    done = stoker("reset", "--config", guest(heating, broker, protocol), "room")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("room fault reset: done")
+
+
 def test_status_tells_what_a_person_wants_to_know(heating: Daemon, broker: Mosquitto) -> None:
     status = stoker("status", "--config", guest(heating, broker, "5"))
 

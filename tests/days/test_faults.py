@@ -100,27 +100,6 @@ def test_one_bad_reading_does_no_harm() -> None:
     assert house.events("fault") == []
 
 
-def test_above_the_limit_there_is_no_heat_not_even_by_hand() -> None:
-    house = cold_house(max_temperature=31.0)
-    house.order("room/heater/set", "ON")
-    house.sensor = lambda: 31.5
-    house.run(15)
-
-    assert not house.relay.on
-    assert house.said("room/reason") == "over-temperature"
-    house.order("room/heater/set", "ON")
-    house.run(15)
-    assert not house.relay.on
-
-    house.sensor = lambda: 30.5
-    house.run(30)
-    assert not house.relay.on, "half a degree below the limit is not enough"
-    house.sensor = lambda: 29.9
-    house.run(30)
-    assert house.relay.on
-    assert house.reason == "by-hand"
-
-
 def test_a_fault_does_not_wait_for_the_minimum_on_time() -> None:
     house = cold_house(min_on=3600.0, stale_after=12.0)
     house.room.stage("sensor-dead")

@@ -84,7 +84,7 @@ def test_the_median_of_three_thermometers_counts_and_a_liar_is_reported() -> Non
 
 
 def test_a_boiler_runs_while_any_zone_asks() -> None:
-    inside = Thermometer()
+    inside = Thermometer(max_rate=0.0)
     house = SimulatedHouse(
         thermometers={"a": inside, "b": inside},
         zones={name: Zone(thermometer=name, heater="radiator") for name in ("a", "b")},

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
 from stoker.config import Config, ConfigError, Drivers, load, parse_seconds, show_seconds
-from stoker.core.settings import Zone
+from stoker.core.settings import Heater, Zone
 from stoker_drivers import catalogue
 
 BROKER = """\
@@ -365,7 +365,8 @@ def test_an_unknown_driver(desk: Desk) -> None:
 
 
 def test_an_unknown_option_of_a_driver(desk: Desk) -> None:
-    allowed = "active_high, chip, driver, min_off, min_on, pin, pin_factory"
+    own = ("active_high", "chip", "driver", "pin", "pin_factory")
+    allowed = ", ".join(sorted((*own, *Heater.__struct_fields__)))
     assert desk.problems(ROOM.replace("pin = 17", "pin = 17\nactive_low = true")) == [
         f'stoker.toml:10: heaters.radiator.active_low: unknown key; allowed: {allowed} (did you mean "active_high"?)'
     ]
@@ -685,6 +686,54 @@ def test_certificates_are_looked_at(desk: Desk) -> None:
 )
 def test_a_zone_that_may_get_dangerous(desk: Desk, lines: str, said: str) -> None:
     assert desk.warnings(ROOM + lines) == [f"stoker.toml:{said}"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('runaway_after = "13h"', "runaway_after: a sensor that slipped away is noticed only after 13h"),
+        ('runaway_after = "0s"', "runaway_after: a sensor that slipped away is noticed never"),
+        (
+            'runaway_after = "20min"',
+            "runaway_after: 20min is less than many a heater needs to be felt: false alarms",
+        ),
+        ('stuck_on_after = "0s"', "stuck_on_after: a relay that sticks is never noticed"),
+        ('stuck_on_after = "3h"', "stuck_on_after: 3h is shorter than a sunny day: false alarms"),
+        ("stale_duty = 0.1", "stale_duty: heats 10% of the time without knowing how warm it is"),
+    ],
+)
+def test_limits_of_a_zone_that_are_not_wise(desk: Desk, lines: str, said: str) -> None:
+    assert desk.warnings(ROOM + lines) == [f"stoker.toml:14: zones.room.{said}"]
+
+
+@pytest.mark.parametrize(
+    ("after", "line", "said"),
+    [
+        ("pin = 17", "max_on = 0", "heaters.radiator.max_on: may stay on for ever without a rest; 1d is much"),
+        ("pin = 17", 'max_on = "2d"', "heaters.radiator.max_on: may stay on for 2d without a rest; 1d is much"),
+        ("pin = 17", "max_on = 5", "heaters.radiator.max_on: max_on 5s ends heating before min_on 10s"),
+        (
+            'driver = "mock"',
+            "max_rate = 0",
+            "thermometers.inside.max_rate: a sensor may leap to any temperature and be believed at once; "
+            "10 K a minute is fast for a room",
+        ),
+        (
+            BROKER.strip(),
+            "[device]\nmax_restarts = 0",
+            "device.max_restarts: a crash that comes with each heating goes on and on",
+        ),
+    ],
+)
+def test_limits_of_a_device_that_are_not_wise(desk: Desk, after: str, line: str, said: str) -> None:
+    text = ROOM.replace(after, f"{after}\n{line}")
+    (warning,) = desk.warnings(text)
+    assert warning.partition(": ")[2] == said
+
+
+def test_the_limits_of_restarts_reach_the_core(desk: Desk) -> None:
+    config = desk.load('[device]\nmax_restarts = 3\nstable_after = "1min"\n' + ROOM)
+    assert (config.core.max_restarts, config.core.stable_after) == (3, 60.0)
 
 
 def test_a_slow_thermometer_makes_a_zone_dangerous(desk: Desk) -> None:

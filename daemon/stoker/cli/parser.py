@@ -105,6 +105,14 @@ def build() -> argparse.ArgumentParser:
     order.add_argument("value", metavar="VALUE")
     order.add_argument("--timeout", type=_seconds, default=10.0, metavar="S", help="seconds to wait (default: 10)")
 
+    reset = command(
+        "reset",
+        "reset a zone's latched fault, and wait for the daemon's answer",
+        "Look first for what caused it: while that is still so, the fault comes again.",
+    )
+    reset.add_argument("zone", metavar="ZONE")
+    reset.add_argument("--timeout", type=float, default=10.0, metavar="S", help="seconds to wait (default: 10)")
+
     status = command("status", "ask the broker how the device is")
     status.add_argument("--json", action="store_true", help="print the state as the daemon published it")
     status.add_argument("--timeout", type=_seconds, default=10.0, metavar="S", help="seconds to wait (default: 10)")

@@ -40,6 +40,13 @@ def main(arguments: Namespace) -> int:
     return Exit.OK if availability == "online" else Exit.FAILED
 
 
+class Fault(Struct):
+    """What is latched."""
+
+    reason: str
+    time: str
+
+
 class Zone(Struct):
     """What is shown of a zone."""
 
@@ -51,6 +58,7 @@ class Zone(Struct):
     action: str
     reason: str
     text: str
+    fault: Fault | None = None
 
 
 class Thermometer(Struct):
@@ -87,6 +95,8 @@ def _print(base: str, availability: str, state: State | None) -> None:
         hand = f", {zone.by_hand} by hand" if zone.by_hand else ""
         print(f"  {name}: {zone.mode}, target {zone.target:g} °C ({zone.because}), heater {zone.heater}{hand}")
         print(f"    {zone.action}: {zone.reason}, {zone.text}")
+        if fault := zone.fault:
+            print(f"    latched since {fault.time}: {fault.reason}; `stoker reset {name}` when it is mended")
     for name, thermometer in state.thermometers.items() if state else ():
         if thermometer.trouble:
             print(f"  thermometer {name}: {thermometer.trouble}")

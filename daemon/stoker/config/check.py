@@ -32,6 +32,8 @@ from stoker.core.topics import Routes
 from stoker.link.settings import Mqtt
 from stoker.link.wellformed import TOPIC_BYTES, is_topic
 
+LONG_ON = 86400.0  # seconds on at a stretch; so is more than this
+LATE = 43200.0  # seconds; so is a heater without effect that is noticed later than this
 HOT = 60.0  # °C; a zone that may get warmer than this is worth a warning
 LONG_STALE = 1800.0  # seconds; so is one that trusts a reading for longer than this
 
@@ -57,6 +59,8 @@ class Check(Tree):
             heaters=heaters,
             zones=self._zones(),
             topics=self._table_as(("topics",), core.Topics) or core.Topics(),
+            max_restarts=device.max_restarts,
+            stable_after=device.stable_after,
             presence=self._table_as(("presence",), core.Presence) or core.Presence(),
             timezone=self._timezone(wall.timezone),
         )
@@ -90,8 +94,9 @@ class Check(Tree):
         if device.id and not is_name(device.id, words.LETTERS | {"."}):
             rule = f"letters, digits, -, _ and dots, at most {NAME_LENGTH}"
             self._problem(f"found {words.quote(device.id)}; allowed: {rule}", ("device", "id"))
-            device = Device(state_dir=device.state_dir)
-        return Device(id=device.id or _host_name(), state_dir=device.state_dir or str(default_state_dir())), wall
+            device = replace(device, id="")
+        found = replace(device, id=device.id or _host_name(), state_dir=device.state_dir or str(default_state_dir()))
+        return found, wall
 
     def _timezone(self, name: str) -> tzinfo:
         try:
@@ -352,6 +357,36 @@ class Check(Tree):
             if stale_after <= settings.thermometers[slowest].interval:
                 text = f"{show_seconds(stale_after)} is no longer than its thermometer's interval: hardly any heat"
                 self._warning(text, (*key, "stale_after"), interval)
+            self._warn_of_interlocks(key, zone)
+        for name, thermometer in settings.thermometers.items():
+            if not thermometer.max_rate:
+                text = "a sensor may leap to any temperature and be believed at once; 10 K a minute is fast for a room"
+                self._warning(text, ("thermometers", name, "max_rate"))
+        for name, heater in settings.heaters.items():
+            if not 0 < heater.max_on <= LONG_ON:
+                text = f"may stay on for {show_seconds(heater.max_on) if heater.max_on else 'ever'} without a rest"
+                self._warning(f"{text}; {show_seconds(LONG_ON)} is much", ("heaters", name, "max_on"))
+            elif heater.max_on < heater.min_on:
+                text = f"max_on {show_seconds(heater.max_on)} ends heating before min_on {show_seconds(heater.min_on)}"
+                self._warning(text, ("heaters", name, "max_on"), ("heaters", name, "min_on"))
+        if not settings.max_restarts:
+            self._warning("a crash that comes with each heating goes on and on", ("device", "max_restarts"))
+
+    def _warn_of_interlocks(self, key: Key, zone: core.Zone) -> None:
+        if not 0 < zone.runaway_after <= LATE:
+            after = f"only after {show_seconds(zone.runaway_after)}" if zone.runaway_after else "never"
+            self._warning(f"a sensor that slipped away is noticed {after}", (*key, "runaway_after"))
+        elif zone.runaway_after < 3600:
+            text = f"{show_seconds(zone.runaway_after)} is less than many a heater needs to be felt: false alarms"
+            self._warning(text, (*key, "runaway_after"))
+        if not zone.stuck_on_after:
+            self._warning("a relay that sticks is never noticed", (*key, "stuck_on_after"))
+        elif zone.stuck_on_after < LATE:
+            text = f"{show_seconds(zone.stuck_on_after)} is shorter than a sunny day: false alarms"
+            self._warning(text, (*key, "stuck_on_after"))
+        if zone.stale_duty:
+            text = f"heats {zone.stale_duty:.0%} of the time without knowing how warm it is"
+            self._warning(text, (*key, "stale_duty"))
 
 
 @functools.cache

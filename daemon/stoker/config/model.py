@@ -32,6 +32,12 @@ class Device(Struct, frozen=True, kw_only=True):
         str,
         Meta(description="folder for what survives a restart; empty: the one that systemd gives, /var/lib/stoker ..."),
     ] = ""
+    max_restarts: Annotated[
+        int, Meta(ge=0, le=100, description="runs in a row that died while heating before one must be stable; 0: any")
+    ] = 5
+    stable_after: Annotated[
+        core.Seconds, Meta(ge=0, le=86400, description="a run that has lasted this long is stable")
+    ] = 600.0
 
 
 class Wall(Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ Rule: nothing here makes heat. A zone's wish may be delayed here, and it is lost
 import math
 from collections.abc import Iterable
 
+from stoker.core.interlocks import Relay
 from stoker.core.messages import Reason
 from stoker.core.settings import Heater as Settings
 from stoker.core.zone import Decision
@@ -21,11 +22,18 @@ class Heater:
         self.settings = settings
         self.on: bool = False
         self.since = now
+        self.heated_until = -math.inf  # when it was last on
         self.failure = ""  # why the driver could not switch; empty while it can
         self.retry_at = math.inf
         self._pause = RETRY_FIRST
         self._distrust = 0.0
         self.decision = Decision(False, Reason.NO_TEMPERATURE_YET, "just started")
+
+    def relay(self, now: float) -> Relay:
+        """What its zones' interlocks may know of it."""
+        settings = self.settings
+        until = now if self.on else self.heated_until
+        return Relay(self.on, self.since, until, settings.max_on, settings.max_on_rest, settings.max_on_latch)
 
     def decide(self, wishes: Iterable[Decision], now: float) -> Decision:
         """From what the zones ask to what the relay shall do now."""
@@ -52,6 +60,8 @@ class Heater:
 
     def switched(self, on: bool, now: float) -> None:
         """The driver did it."""
+        if self.on:
+            self.heated_until = now
         if on is not self.on or self.failure:
             self.since = now
         if on:

@@ -38,6 +38,12 @@ class Reason(StrEnum):
     STALE_TEMPERATURE = "stale-temperature"
     IMPLAUSIBLE_TEMPERATURE = "implausible-temperature"
     OVER_TEMPERATURE = "over-temperature"
+    RUNAWAY = "runaway"
+    HEATER_TEST = "heater-test"
+    STUCK_ON = "stuck-on"
+    MAX_ON = "max-on"
+    CLOCK_JUMP = "clock-jump"
+    TOO_MANY_RESTARTS = "too-many-restarts"
     SHORT_CYCLE = "short-cycle"
     SWITCH_FAILED = "switch-failed"
     NO_ZONE = "no-zone"
@@ -162,7 +168,13 @@ class SetHeater(Struct, frozen=True):
     on: bool | None
 
 
-Order = SetMode | SetTarget | SetPreset | SetSchedule | Tune | SetHeater
+class ResetFault(Struct, frozen=True):
+    """An order understood: forget this zone's latched fault."""
+
+    zone: str
+
+
+Order = SetMode | SetTarget | SetPreset | SetSchedule | Tune | SetHeater | ResetFault
 
 
 class Reload(Struct, frozen=True):

@@ -27,6 +27,13 @@ class Thermometer(Struct, frozen=True, kw_only=True):
     ] = ""
     minimum: Annotated[float, Meta(ge=-100, le=1000, description="a reading below is implausible, °C")] = -40.0
     maximum: Annotated[float, Meta(ge=-100, le=1000, description="a reading above is implausible, °C")] = 85.0
+    max_rate: Annotated[
+        float, Meta(ge=0, le=1000, description="a reading that changes faster is implausible, K a minute; 0: none is")
+    ] = 10.0
+    frozen_after: Annotated[
+        Seconds,
+        Meta(ge=0, le=604800, description="the same to the last bit for this long is implausible; 0: never"),
+    ] = 0.0
 
 
 class Heater(Struct, frozen=True, kw_only=True):
@@ -34,6 +41,9 @@ class Heater(Struct, frozen=True, kw_only=True):
 
     min_on: Annotated[Seconds, Meta(ge=0, le=86400, description="once on, it stays on for this long")] = 10.0
     min_off: Annotated[Seconds, Meta(ge=0, le=86400, description="once off, it stays off for this long")] = 10.0
+    max_on: Annotated[Seconds, Meta(ge=0, le=604800, description="longest time on at a stretch; 0: any")] = 43200.0
+    max_on_rest: Annotated[Seconds, Meta(ge=0, le=86400, description="rest after max_on")] = 1800.0
+    max_on_latch: Annotated[bool, Meta(description="true: after max_on it stays off until a reset")] = False
 
 
 class Presets(Struct, frozen=True, kw_only=True):
@@ -70,6 +80,25 @@ class Zone(Struct, frozen=True, kw_only=True):
     ] = "hysteresis"
     hysteresis: Annotated[float, Meta(ge=0, le=20, description="width of the band around the target, K")] = 0.5
     max_temperature: Annotated[float, Meta(ge=-50, le=350, description="never heats above this, °C")] = 35.0
+    runaway_after: Annotated[
+        Seconds,
+        Meta(ge=0, le=172800, description="heating for this long without any rise puts the heater to the test; 0: no"),
+    ] = 14400.0
+    runaway_test: Annotated[
+        Seconds,
+        Meta(ge=60, le=172800, description="longest test: off, and no effect within this is a runaway"),
+    ] = 21600.0
+    stuck_on_after: Annotated[
+        Seconds,
+        Meta(ge=0, le=172800, description="off for this long and warmer all the time: the relay sticks; 0: never"),
+    ] = 57600.0
+    stuck_on_rise: Annotated[float, Meta(ge=0.5, le=100, description="how much warmer, K")] = 2.0
+    stale_duty: Annotated[
+        float, Meta(ge=0, le=0.3, description="against frost: share of time on while the temperature is stale")
+    ] = 0.0
+    stale_duty_for: Annotated[Seconds, Meta(ge=0, le=604800, description="how long stale_duty goes on at most")] = (
+        86400.0
+    )
     stale_after: Annotated[
         Seconds,
         Meta(ge=0, le=86400, description="age at which a reading counts no more; 0: 3 intervals, at least 30s"),
@@ -118,6 +147,8 @@ class Topics(Struct, frozen=True, kw_only=True):
     tune_set: str = "{base}/{zone}/tune/set"
     action: str = "{base}/{zone}/action"
     reason: str = "{base}/{zone}/reason"
+    fault: str = "{base}/{zone}/fault"
+    fault_set: str = "{base}/{zone}/fault/reset"
 
 
 class Presence(Struct, frozen=True, kw_only=True):
@@ -144,6 +175,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     heaters: dict[str, Heater]
     zones: dict[str, Zone]
     topics: Topics = Topics()
+    max_restarts: int = 5
+    stable_after: float = 600.0
     presence: Presence = Presence()
     timezone: Any = UTC  # a tzinfo
 
@@ -155,4 +188,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     def stale_after(self, zone: str) -> float:
         """Seconds after which a reading no longer counts in this zone: three intervals and at least 30 s by default."""
         slowest = max(self.thermometers[name].interval for name in self.thermometers_of(zone))
-        return self.zones[zone].stale_after or max(30.0, 3 * slowest)
+        return self.zones[zone].stale_after or stale_by_default(slowest)
+
+
+def stale_by_default(interval: float) -> float:
+    """Seconds after which a reading no longer counts where nothing else is configured."""
+    return max(30.0, 3 * interval)

@@ -11,9 +11,11 @@ from collections.abc import Mapping, Set
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import structs
 
-from stoker.core import presence, topics
+from stoker.core import interlocks, presence, restarts, topics
 from stoker.core.autotune import Progress
+from stoker.core.clock import WallClock
 from stoker.core.heater import Heater
 from stoker.core.messages import (
     Effect,
@@ -29,6 +31,7 @@ from stoker.core.messages import (
     ReadingFailed,
     Reason,
     Remember,
+    ResetFault,
     Say,
     SetHeater,
     SetMode,
@@ -51,6 +54,7 @@ from stoker.core.zone import Decision, View, Zone
 REMEMBERED: tuple[topics.Subject, ...] = ("mode", "target", "preset", "schedule")
 TARGET_UNTIL = "target-until"  # Unix time; beside a target that was ordered in mode auto
 PRESENCE = "presence"  # what is remembered of people
+FAULT = "fault"  # the key under which a zone's latched fault is remembered, behind the zone's name
 OUTSIDE_STALE = 7200.0  # seconds; weather changes slowly
 LINK_DOWN_REPEAT = 3600.0  # seconds; while the broker is away the log says so again at most this often
 
@@ -106,7 +110,16 @@ class Stoker:
         self._stopping = False
         self._out: list[Effect] = []
         self._now = now
+        self._clock = WallClock(now)
+        self._restarts = restarts.Restarts(
+            remembered.get(restarts.KEY), settings.max_restarts, settings.stable_after, now.mono
+        )
         self._recall(remembered)
+        self._other_faults = {  # of zones that are not configured now, and may be again
+            key: value
+            for key, value in remembered.items()
+            if key.endswith(f"/{FAULT}") and key.removesuffix(f"/{FAULT}") not in self.zones
+        }
 
     # --- for the shell ------------------------------------------------------------------------------------------------
 
@@ -123,6 +136,7 @@ class Stoker:
     def handle(self, event: Input, now: Now) -> list[Effect]:
         """What to do about `event`, in this order. Answer each SwitchHeater at once, before the effects behind it."""
         self._now = now
+        self._look_at_the_clocks()
         match event:
             case Reading():
                 self._take(event)
@@ -158,8 +172,9 @@ class Stoker:
 
         A heater whose driver was not kept is off; what a thermometer that was not kept has said is forgotten.
         """
-        new = Stoker(settings, {}, now)
+        new = Stoker(settings, self._faults(), now)
         new._broker, new._down_since, new._down_told = self._broker, self._down_since, self._down_told
+        new._clock, new._restarts = self._clock, self._restarts
         for name in self.thermometers.keys() & kept.thermometers:
             new.thermometers[name] = self.thermometers[name]
             new.thermometers[name].settings = settings.thermometers[name]
@@ -168,6 +183,8 @@ class Stoker:
             new.heaters[name].settings = settings.heaters[name]
         for name in self.zones.keys() & new.zones.keys():
             new.zones[name].adopt(self.zones[name])
+            if kept.thermometers >= set(new._of(name)) and new.zones[name].settings.heater in kept.heaters:
+                new.zones[name].adopt_evidence(self.zones[name])
         new._recall_presence(self.presence.to_json().decode())
         # An empty retained payload clears a topic.
         gone = [Publish(topic, b"", "state") for topic in self.routes.said() if topic not in new.routes.said()]
@@ -221,11 +238,13 @@ class Stoker:
         except topics.OrderError as refusal:
             self._refuse(message, name, refusal)
             return
+        if isinstance(order, ResetFault):
+            self._tell_of_reset(zone)
         zone.obey(order, self._now)
         self._said.pop(self.routes.zones[name][subject], None)  # an order that was obeyed is always confirmed
         self._remember(order)
         self._log("info", f"{name}: ordered {subject} {topics.readable(message.payload.strip())}", zone=name)
-        self._decide(zone.settings.heater)
+        self._decide(*(self.heaters if subject == "fault" else [zone.settings.heater]))
         self._to_answer.append((message, zone))
 
     def _person(self, person: str, message: Message) -> None:
@@ -274,11 +293,22 @@ class Stoker:
                     self._out.append(Remember(f"{zone}/preset", None if preset == "none" else preset))
             case SetSchedule(zone, schedule):
                 self._out.append(Remember(f"{zone}/schedule", schedule.to_json().decode() if schedule else None))
+            case ResetFault(zone):
+                self._out.append(Remember(f"{zone}/{FAULT}", None))
             case Tune() | SetHeater():
                 pass  # an order by hand dies with the program that holds its end
 
+    def _faults(self) -> dict[str, str]:
+        """Every latched fault as it is remembered, those of zones that are not configured now too."""
+        latched = {name: zone.fault for name, zone in self.zones.items()}
+        faults = {f"{name}/{FAULT}": _remembered(fault) for name, fault in latched.items() if fault}
+        return faults | self._other_faults
+
     def _recall(self, remembered: Mapping[str, str]) -> None:
         for name, zone in self.zones.items():
+            if (fault := remembered.get(f"{name}/{FAULT}")) is not None:
+                zone.fault = interlocks.recall(fault)
+                self._log("warning", f"{name}: still latched, {zone.fault.reason}: {zone.fault.text}", zone=name)
             for subject in REMEMBERED:
                 if (value := remembered.get(f"{name}/{subject}")) is not None:
                     self._recall_order(zone, subject, value)
@@ -354,6 +384,7 @@ class Stoker:
 
     def _stop(self) -> None:
         self._stopping = True
+        self._keep_count(self._restarts.stopping())
         stopping = Decision(False, Reason.STOPPING, "stoker is stopping", fault=True)
         for heater in self.heaters.values():
             heater.decision = stopping
@@ -372,6 +403,7 @@ class Stoker:
         return math.inf if self._stopping else heater.decision.until
 
     def _decide(self, *heaters: str) -> None:
+        stuck = self._stuck()
         for name in heaters:
             zones = self._zones_of[name]
             self._to_say.update((zone.name, zone) for zone in zones)
@@ -381,22 +413,58 @@ class Stoker:
             heater.decide([self._ask(zone) for zone in zones], self._now.mono)
             if heater.must_switch(self._now.mono):
                 self._switch(name)
+        if self._stuck() != stuck:
+            self._decide(*self.heaters)  # a relay that sticks takes every other output with it
+
+    def _stuck(self) -> list[str]:
+        return [zone.name for zone in self.zones.values() if zone.fault and zone.fault.reason is Reason.STUCK_ON]
 
     def _ask(self, zone: Zone) -> Decision:
-        before = zone.forbidding
+        before, latched = zone.forbidding, zone.fault
+        elsewhere = ", ".join(name for name in self._stuck() if name != zone.name)
+        relay, now = self.heaters[zone.settings.heater].relay(self._now.mono), self._now.mono
+        around = interlocks.Around(relay, self._restarts.text(now), elsewhere)
         several = {name: self.thermometers[name] for name in self._of(zone.name)}
-        seen = together(list(several.values()), zone.stale_after, self._now.mono)
+        seen = together(list(several.values()), zone.stale_after, now)
         if seen.celsius is not None:
             self._tell_outliers(zone.name, outliers(several, seen.celsius), seen.celsius)
         tuning, rises = zone.tuning.progress if zone.tuning else None, len(zone.preheat.rises)
-        wish = zone.decide(self._view(zone, seen), self._now)
+        wish = zone.decide(self._view(zone, seen), self._now, around)
         self._tell_learnt(zone, tuning, rises)
-        if zone.forbidding is not before:
-            if before and before.fault:
-                self._event("fault-cleared", zone=zone.name, reason=before.reason)
-            if zone.forbidding and zone.forbidding.fault:
-                self._event("fault", zone=zone.name, reason=zone.forbidding.reason, text=wish.text)
+        if zone.forbidding is not before and before and before.fault:
+            self._event("fault-cleared", zone=zone.name, reason=before.reason)
+        if zone.fault is not latched and zone.fault:
+            zone.fault = structs.replace(zone.fault, time=topics.stamp(self._now.wall))
+            self._out.append(Remember(f"{zone.name}/{FAULT}", _remembered(zone.fault)))
+            self._tell_of_fault(zone, latched=True)
+        elif zone.forbidding is not before and zone.forbidding and zone.forbidding.fault:
+            self._tell_of_fault(zone, latched=zone.fault is not None)
         return wish
+
+    def _tell_of_fault(self, zone: Zone, latched: bool) -> None:
+        reason, text = zone.wish.reason, zone.wish.text
+        self._event("fault", zone=zone.name, reason=reason, text=text, latched=latched, celsius=zone.celsius)
+        if latched:
+            self._log("error", f"{zone.name}: {reason}: {text}; off until a reset", zone=zone.name, reason=reason)
+
+    def _tell_of_reset(self, zone: Zone) -> None:
+        if fault := zone.fault:
+            self._event("fault-reset", zone=zone.name, **structs.asdict(fault) | {"since": fault.time})
+            self._log("info", f"{zone.name}: {fault.reason} of {fault.time} was reset", zone=zone.name)
+
+    def _look_at_the_clocks(self) -> None:
+        self._keep_count(self._restarts.stable(self._now.mono))
+        if self._awaited:
+            return  # a driver's answer belongs to the pass before
+        if jump := self._clock.jumped(self._now):
+            text = f"the wall clock was set {abs(jump):.0f} s {'forward' if jump > 0 else 'back'}"
+            self._event(Reason.CLOCK_JUMP, seconds=round(jump), text=text)
+            self._log("info", text, reason=Reason.CLOCK_JUMP)
+            self._decide(*self.heaters)  # what looks at the wall clock looks again
+
+    def _keep_count(self, write: restarts.Write | None) -> None:
+        if write:
+            self._out.append(Remember(restarts.KEY, write.value))
 
     def _view(self, zone: Zone, seen: Seen) -> View:
         outside = self.thermometers.get(zone.settings.outside)
@@ -432,6 +500,8 @@ class Stoker:
 
     def _switch(self, heater: str) -> None:
         decision = self.heaters[heater].decision
+        if decision.on:
+            self._keep_count(self._restarts.heating(self._now.mono))
         self._awaited.add(heater)
         self._out.append(SwitchHeater(heater, decision.on, decision.reason))
 
@@ -481,6 +551,7 @@ class Stoker:
             self._say(routes["tune"], _tuning(zone).encode())
         if zone.schedule:
             self._say(routes["schedule"], zone.schedule.to_json())
+        self._say(routes["fault"], zone.fault.reason.encode() if zone.fault else b"none")
 
     def _action(self, zone: Zone) -> str:
         if self.heaters[zone.settings.heater].on:
@@ -518,6 +589,7 @@ class Stoker:
             "action": self._action(zone),
             "reason": zone.decision.reason,
             "text": zone.decision.text,
+            "fault": zone.fault and structs.asdict(zone.fault),
         }
 
     def _thermometer_state(self, name: str) -> dict[str, Any]:
@@ -538,6 +610,10 @@ class Stoker:
 
     def _log(self, level: Any, text: str, **fields: str) -> None:
         self._out.append(Say(level, text, fields))
+
+
+def _remembered(fault: interlocks.Latched) -> str:
+    return topics.json(structs.asdict(fault)).decode()
 
 
 def _tuning(zone: Zone) -> str:

@@ -1,6 +1,8 @@
 """What is known of one thermometer. Only a reading that every rule in `READING_RULES` lets pass is taken.
 
-A reading that is refused changes nothing but the trouble told; with time what is known becomes stale.
+A reading that is refused changes nothing but the trouble told; with time what is known becomes stale. A leap to
+another level is refused too, unless it stays there: then it is believed, but not before everything that was known has
+become stale. So no leap ever brings heat sooner than silence would take it.
 """
 
 import math
@@ -10,28 +12,12 @@ from typing import NamedTuple
 
 from stoker.core.messages import Reading, ReadingFailed, Reason
 from stoker.core.settings import Thermometer as Settings
+from stoker.core.settings import stale_by_default
 
 OUTLIER = 5.0  # K from the median of its zone
 REPEAT = 300.0  # seconds; the same trouble is told again at most this often
-
-
-class ReadingRule(NamedTuple):
-    """A row of the table: when is a reading not taken?"""
-
-    reason: Reason
-    sees: str
-    refuses: Callable[[float, Settings], str]  # the text that says why, or nothing
-
-
-def _implausible(celsius: float, limits: Settings) -> str:
-    if not math.isfinite(celsius):
-        return f"{celsius} is no temperature"
-    if not limits.minimum <= celsius <= limits.maximum:
-        return f"{celsius:.2f} °C is outside {limits.minimum:g} to {limits.maximum:g} °C"
-    return ""
-
-
-READING_RULES = (ReadingRule(Reason.IMPLAUSIBLE_TEMPERATURE, "a reading out of the thermometer's range", _implausible),)
+ALLOWANCE = 5.0  # K that noise and resolution may add to the fastest change
+CONSISTENT = 3  # readings in a row that agree with each other make a new level
 
 
 class Trouble(NamedTuple):
@@ -57,15 +43,18 @@ class Thermometer:
         self.celsius: float | None = None
         self.at = now  # of the last reading taken; before the first, when the waiting began
         self.trouble: Trouble | None = None
+        self.leap: list[Reading] = []  # readings in a row that leapt away from what is known, and agree
+        self.changed: Reading | None = None  # the first reading of the value that the last one had
         self._told: dict[str, float] = {}  # reason -> when it was last told
         self.telling = False  # the present trouble was told, so its end will be
 
     def take(self, reading: Reading) -> Trouble | None:
         """Take a reading, or return why not."""
         for rule in READING_RULES:
-            if text := rule.refuses(reading.celsius, self.settings):
+            if text := rule.refuses(reading, self):
                 self.trouble = Trouble(rule.reason, text)
                 return self.trouble
+        self.leap.clear()
         if self.celsius is None or reading.at >= self.at:
             self.celsius, self.at = reading.celsius, reading.at
         self.trouble = None
@@ -87,6 +76,64 @@ class Thermometer:
         self._told[reason] = now
         self.telling = True
         return True
+
+    def far(self, reading: Reading, celsius: float, at: float) -> bool:
+        """Whether this reading differs more from another temperature than the time between allows.
+
+        What is stale already allows no more than what just became so: anything may come out of a long silence.
+        """
+        passed = min(abs(reading.at - at), stale_by_default(self.settings.interval))
+        return abs(reading.celsius - celsius) > ALLOWANCE + self.settings.max_rate * passed / 60
+
+
+def _out_of_range(reading: Reading, thermometer: Thermometer) -> str:
+    celsius, limits = reading.celsius, thermometer.settings
+    if not math.isfinite(celsius):
+        return f"{celsius} is no temperature"
+    if not limits.minimum <= celsius <= limits.maximum:
+        return f"{celsius:.2f} °C is outside {limits.minimum:g} to {limits.maximum:g} °C"
+    return ""
+
+
+def _too_fast(reading: Reading, thermometer: Thermometer) -> str:
+    known, settings = thermometer.celsius, thermometer.settings
+    if not settings.max_rate or known is None or not thermometer.far(reading, known, thermometer.at):
+        return ""
+    if (leap := thermometer.leap) and thermometer.far(reading, leap[-1].celsius, leap[-1].at):
+        leap.clear()
+    if not leap or reading.at > leap[-1].at:
+        leap.append(reading)
+    if len(leap) >= CONSISTENT and reading.at - thermometer.at >= stale_by_default(settings.interval):
+        return ""
+    del leap[:-CONSISTENT]
+    passed = reading.at - thermometer.at
+    return f"{known:.2f} to {reading.celsius:.2f} °C within {passed:.0f} s, {settings.max_rate:g} K a minute is allowed"
+
+
+def _frozen(reading: Reading, thermometer: Thermometer) -> str:
+    limit, changed = thermometer.settings.frozen_after, thermometer.changed
+    if changed is None or reading.celsius != changed.celsius:
+        thermometer.changed = reading
+        return ""
+    passed = reading.at - changed.at
+    if not limit or passed <= limit:
+        return ""
+    return f"{reading.celsius:g} °C for {passed:.0f} s without the slightest change, {limit:g} s are allowed"
+
+
+class ReadingRule(NamedTuple):
+    """A row of the table: when is a reading not taken?"""
+
+    reason: Reason
+    sees: str
+    refuses: Callable[[Reading, Thermometer], str]  # the text that says why, or nothing
+
+
+READING_RULES = (
+    ReadingRule(Reason.IMPLAUSIBLE_TEMPERATURE, "out of the thermometer's range", _out_of_range),
+    ReadingRule(Reason.IMPLAUSIBLE_TEMPERATURE, "the same to the last bit for too long", _frozen),
+    ReadingRule(Reason.IMPLAUSIBLE_TEMPERATURE, "changed faster than a temperature can", _too_fast),
+)
 
 
 def together(several: Sequence[Thermometer], stale_after: float, now: float) -> Seen:

@@ -8,12 +8,12 @@ import msgspec
 
 from stoker.core import schedule
 from stoker.core.aim import PRESETS
-from stoker.core.messages import Message, Order, SetHeater, SetMode, SetPreset, SetSchedule, SetTarget, Tune
+from stoker.core.messages import Message, Order, ResetFault, SetHeater, SetMode, SetPreset, SetSchedule, SetTarget, Tune
 from stoker.core.settings import Settings, Zone
 
 ORDER_LIFETIME = 60.0  # seconds; an order that waited longer inside is as dead as one that was retained
 
-Subject = Literal["mode", "target", "preset", "schedule", "tune", "heater"]
+Subject = Literal["mode", "target", "preset", "schedule", "tune", "heater", "fault"]
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 
 _DECIMAL = re.compile(r"[+-]?\d{1,6}(?:\.\d{1,12})?", re.ASCII)
@@ -57,7 +57,7 @@ def _fill(settings: Settings, template: str, zone: str = "") -> str:
     return re.sub(r"\{(?:base|device|zone)\}", lambda found: names[found[0]], template)
 
 
-def understand(message: Message, zone: str, subject: Subject, limits: Zone, now: float) -> Order:
+def understand(message: Message, zone: str, subject: Subject, limits: Zone, now: float) -> Order:  # noqa: PLR0911 - one a subject
     """Turn an order's bytes into what is ordered. Raises OrderError with the reason for its sender."""
     if message.retained:
         raise OrderError("retained", "a retained order is not obeyed: send it without the retain flag")
@@ -78,6 +78,8 @@ def understand(message: Message, zone: str, subject: Subject, limits: Zone, now:
             return Tune(zone, _tune(text, limits))
         case "heater":
             return SetHeater(zone, _heater(text))
+        case "fault":
+            return _reset(zone, text)
 
 
 def _text(payload: bytes) -> str:
@@ -134,6 +136,12 @@ def _heater(text: str) -> bool | None:
     if text not in known:
         raise OrderError("not-understood", "an order by hand is ON, OFF or AUTO")
     return known[text]
+
+
+def _reset(zone: str, text: str) -> ResetFault:
+    if text != "reset":
+        raise OrderError("not-understood", "a latched fault is reset by the word reset")
+    return ResetFault(zone)
 
 
 def celsius(value: float) -> bytes:

@@ -7,9 +7,21 @@ import math
 from datetime import tzinfo
 from typing import NamedTuple, cast
 
-from stoker.core import aim, control, interlocks, schedule
+from stoker.core import aim, control, frost, interlocks, schedule
 from stoker.core.autotune import Autotune
-from stoker.core.messages import Now, Order, Reason, SetHeater, SetMode, SetPreset, SetSchedule, SetTarget, Tune
+from stoker.core.evidence import Evidence, Mean
+from stoker.core.messages import (
+    Now,
+    Order,
+    Reason,
+    ResetFault,
+    SetHeater,
+    SetMode,
+    SetPreset,
+    SetSchedule,
+    SetTarget,
+    Tune,
+)
 from stoker.core.pi import PI, Demand
 from stoker.core.preheat import Preheat
 from stoker.core.process import Gains
@@ -65,6 +77,11 @@ class Zone:
         self.heating = False  # what control wanted last: inside the band it goes on wanting
         self.window = OpenWindow(settings.window.fall or math.inf, settings.window.within, settings.window.suspend)
         self.forbidding: interlocks.Interlock | None = None
+        self.fault: interlocks.Latched | None = None
+        self.evidence = Evidence(settings)
+        self.celsius: float | None = None  # what was seen last
+        self._before: float | None = None  # the reading before that
+        self._seen_at = -math.inf  # when it was measured
         self.aim = aim.Aim(settings.target, "just started")
         self.wish = self.decision = Decision(False, Reason.NO_TEMPERATURE_YET, "just started")
         self._configured = schedule.parse(settings.schedule) if settings.schedule else None
@@ -107,6 +124,9 @@ class Zone:
                     self.tuning.abort("ordered to stop")
             case SetHeater(on=on):
                 self.by_hand = None if on is None else ByHand(on, now.mono + self.settings.order_hold)
+            case ResetFault():
+                self.fault = self.forbidding = None
+                self.evidence = Evidence(self.settings)
 
     def _next_change(self, now: Now) -> float:
         """How long a target ordered now holds, Unix time: with a schedule until its next change."""
@@ -122,6 +142,11 @@ class Zone:
             self.preheat = old.preheat
             self.tune(old.gains)
         self.wish, self.decision = old.wish, old.decision
+
+    def adopt_evidence(self, old: "Zone") -> None:
+        """Go on with what the readings said, where thermometer, heater and limits are the same as before."""
+        if old.settings == self.settings:
+            self.evidence, self._seen_at = old.evidence, old._seen_at
 
     def take(self, celsius: float, at: float) -> None:
         """Note a reading of this zone's first thermometer: a steep fall is an open window."""
@@ -142,30 +167,66 @@ class Zone:
         limits = {"min_on": self._heater.min_on, "min_off": self._heater.min_off}
         return Autotune(self.aim.target, now, self.settings.cycle, **limits)
 
-    def decide(self, view: View, now: Now) -> Decision:
+    def decide(self, view: View, now: Now, around: interlocks.Around) -> Decision:
         """What this zone asks of its heater now; kept as `wish`."""
         seen = view.seen
         away = view.away and self.settings.follows_presence
         self.aim = aim.aim(self.settings, self.orders, self._planned(now), away, now)
         self._look_ahead(view, now)
         demand = self._demand(view, now.mono)
+        self._look(seen, around.relay.on, demand.on or self._cold(seen.celsius, demand.reason))
         situation = interlocks.Situation(
             now=now.mono,
             celsius=seen.celsius,
+            before=self._before,
             at=seen.at,
             trouble=seen.trouble,
             stale_after=self.stale_after,
             max_temperature=self.settings.max_temperature,
+            around=around,
+            findings=self.evidence.findings,
+            latched=self.fault,
             forbidding=self.forbidding.reason if self.forbidding else None,
         )
         verdict = interlocks.verdict(situation)
         self.forbidding = verdict.interlock if verdict else None
-        until = min(demand.until, self.aim.until, situation.stale_at if now.mono < situation.stale_at else math.inf)
+        until = min(demand.until, self.aim.until, interlocks.next_look(situation))
         if verdict:
             self._look_on(view, now.mono, verdict.interlock.reason)
-            demand = Decision(False, verdict.interlock.reason, verdict.text, fault=True)
-        self.wish = demand._replace(until=until)
+            demand = self._forbidden(verdict, situation)
+        self.wish = demand._replace(until=min(until, demand.until))
         return self.wish
+
+    def _cold(self, celsius: float | None, why: Reason) -> bool:
+        """Heat is missing although none is asked for at this very moment, as in a pause of proportional control."""
+        chosen = why in (Reason.MODE_OFF, Reason.BY_HAND, Reason.OPEN_WINDOW)
+        return not chosen and celsius is not None and celsius < self.aim.target - self.settings.hysteresis / 2
+
+    def _look(self, seen: Seen, on: bool, wanted: bool) -> None:
+        """Note a new reading, and what it says of the heater."""
+        if seen.celsius is not None and seen.at > self._seen_at:
+            self._before, self.celsius, self._seen_at = self.celsius, seen.celsius, seen.at
+            self.evidence.see(Mean(seen.at, seen.celsius), on, wanted)
+
+    def _forbidden(self, verdict: interlocks.Verdict, situation: interlocks.Situation) -> Decision:
+        reason = verdict.interlock.reason
+        if verdict.latch:
+            self.fault = interlocks.Latched(reason, verdict.text)
+        off = Decision(False, reason, verdict.text, fault=True)
+        return (reason is Reason.STALE_TEMPERATURE and self._while_blind(situation, off)) or off
+
+    def _while_blind(self, situation: interlocks.Situation, off: Decision) -> Decision | None:
+        """A little heat although nobody knows how warm it is, where that is configured and nothing else is wrong."""
+        settings, warm = self.settings, control.band(self.aim.target, self.settings.hysteresis).off_above
+        forbidden = self.mode == "off" or (self.by_hand and not self.by_hand.on)
+        doubtful = interlocks.forbidden_otherwise(situation)
+        if forbidden or doubtful or not frost.harmless(situation.celsius, warm, situation.trouble):
+            return None
+        now, stale_at = situation.now, situation.stale_at
+        duty = frost.duty(settings.stale_duty, settings.stale_duty_for, stale_at=stale_at, now=now)
+        if duty is None:
+            return None
+        return Decision(duty.on, off.reason, f"{off.text}; {duty.text}", fault=not duty.on, until=duty.until)
 
     def _planned(self, now: Now) -> aim.Aim | None:
         """What the schedule says. To find that out costs some calendar, so it is done once an entry."""

@@ -1,0 +1,236 @@
+"""What readings say of a heater, drawn as straight lines: when it is tested, when it fails, when nothing is said."""
+
+import pytest
+
+from stoker.core.evidence import Evidence, Findings, Mean, rise, span, trend
+from stoker.core.settings import Zone
+
+NOTHING = Findings()
+HOUR = 3600.0
+
+
+class Drawing:
+    """A line of temperatures, a reading each 10 s."""
+
+    def __init__(self, celsius: float = 18.0, *, step: float = 10.0, **limits: float) -> None:
+        self.evidence = Evidence(Zone(thermometer="t", heater="h", **limits))  # type: ignore[arg-type]
+        self.celsius, self.time, self.step = celsius, 0.0, step
+
+    def line(self, hours: float, slope: float, *, on: bool, wanted: bool = True) -> Findings:
+        """Go on for so long with so many K an hour. Returns what is found at the end."""
+        end = self.time + hours * HOUR
+        while self.time < end - 1e-6:
+            self.time += self.step
+            self.celsius += slope * self.step / HOUR
+            self.evidence.see(Mean(self.time, self.celsius), on, wanted)
+        return self.evidence.findings
+
+    def wait(self, hours: float) -> None:
+        """No readings for a while."""
+        self.time += hours * HOUR
+
+
+# --- heating without effect -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("slope", [0.0, -0.5, -2.0])
+def test_four_hours_without_a_rise_lead_to_the_test_and_no_difference_to_the_verdict(slope: float) -> None:
+    drawing = Drawing()
+    drawing.line(1.0, 0.0, on=False)
+    assert drawing.line(3.99, slope, on=True) == NOTHING
+    assert "off for at most 6.0 h" in drawing.line(0.1, slope, on=True).testing
+    started = drawing.time
+    while not drawing.evidence.findings.runaway and drawing.time < started + 7 * HOUR:
+        drawing.line(0.05, min(slope, 0.0), on=False)
+
+    assert drawing.time - started == pytest.approx(6 * HOUR, abs=600)
+    text = drawing.evidence.findings.runaway
+    assert "no warmer after 4.0 h of heating" in text
+    assert "off: the heater is dead or the sensor elsewhere" in text
+
+
+def test_a_rise_of_less_than_half_a_kelvin_in_four_hours_is_an_effect() -> None:
+    drawing = Drawing()
+    assert drawing.line(24.0, 0.11, on=True) == NOTHING
+
+
+def test_a_fall_and_then_a_rise_is_an_effect() -> None:
+    drawing = Drawing()
+    drawing.line(3.5, -1.0, on=True)
+    assert drawing.line(0.5, 1.0, on=True) == NOTHING
+
+
+@pytest.mark.parametrize(("slope", "hours"), [(-6.0, 0.2), (-1.0, 0.6), (-0.3, 1.6)])
+def test_a_fall_when_it_is_off_ends_the_test_and_it_is_trusted_for_half_a_day(slope: float, hours: float) -> None:
+    drawing = Drawing()
+    drawing.line(4.1, -0.1, on=True)
+    assert drawing.line(hours / 4, slope, on=False).testing
+    assert drawing.line(hours, slope, on=False) == NOTHING
+    assert drawing.line(11.5, -0.1, on=True) == NOTHING
+    assert drawing.line(1.0, -0.1, on=True).testing
+
+
+def test_a_rise_when_it_is_off_says_nothing() -> None:
+    drawing = Drawing()
+    drawing.line(4.1, 0.0, on=True)
+    assert drawing.evidence.findings.testing
+    assert drawing.line(1.0, 0.5, on=False) == NOTHING
+    assert drawing.line(3.9, 0.0, on=True) == NOTHING
+    assert drawing.line(0.2, 0.0, on=True).testing, "it was not trusted for that"
+
+
+def test_the_test_ends_when_nobody_wants_heat_any_more() -> None:
+    drawing = Drawing()
+    drawing.line(4.1, 0.0, on=True)
+    assert drawing.line(0.01, 0.0, on=False, wanted=False) == NOTHING
+    assert drawing.line(12.0, 0.0, on=False) == NOTHING
+
+
+def test_somebody_elses_heat_on_the_same_heater_says_nothing() -> None:
+    drawing = Drawing()
+    assert drawing.line(24.0, 0.0, on=True, wanted=False) == NOTHING
+    assert drawing.line(3.9, 0.0, on=True) == NOTHING
+
+
+def test_short_stretches_of_heating_say_nothing() -> None:
+    drawing = Drawing()
+    for _ in range(10):
+        drawing.line(3.9, -0.2, on=True)
+        assert drawing.line(0.1, -0.2, on=False) == NOTHING
+
+
+def test_after_a_gap_it_begins_anew() -> None:
+    drawing = Drawing()
+    drawing.line(3.9, 0.0, on=True)
+    drawing.wait(0.6)
+    assert drawing.line(3.9, 0.0, on=True) == NOTHING
+    assert drawing.line(0.2, 0.0, on=True).testing
+
+
+def test_a_gap_ends_a_test() -> None:
+    drawing = Drawing()
+    drawing.line(4.1, 0.0, on=True)
+    drawing.line(1.0, 0.0, on=False)
+    drawing.wait(0.6)
+    assert drawing.line(0.1, 0.0, on=False) == NOTHING
+
+
+def test_a_short_gap_is_none() -> None:
+    drawing = Drawing()
+    drawing.line(3.9, 0.0, on=True)
+    drawing.wait(0.4)
+    assert drawing.line(0.1, 0.0, on=True).testing
+
+
+def test_never_where_the_configuration_says_so() -> None:
+    assert Drawing(runaway_after=0.0).line(100.0, -0.1, on=True) == NOTHING
+
+
+def test_a_steep_fall_that_is_not_made_good_needs_half_an_hour_of_test_only() -> None:
+    drawing = Drawing()
+    drawing.line(1.0, 0.2, on=True)
+    drawing.line(0.4, -20.0, on=True)
+    assert "off for at most 30 min" in drawing.line(3.7, 0.0, on=True).testing
+    assert not drawing.line(0.4, 0.0, on=False).runaway
+    assert drawing.line(0.3, 0.0, on=False).runaway
+
+
+def test_a_steep_fall_that_was_made_good_by_half_is_forgotten() -> None:
+    drawing = Drawing()
+    drawing.line(0.4, -20.0, on=True)
+    drawing.line(0.5, 12.0, on=True)
+    assert "6.0 h" in drawing.line(4.2, 0.0, on=True).testing
+
+
+def test_a_fall_that_takes_longer_is_not_steep() -> None:
+    drawing = Drawing()
+    drawing.line(2.0, -9.0, on=True)
+    assert "6.0 h" in drawing.line(4.2, 0.0, on=True).testing
+
+
+@pytest.mark.parametrize("step", [60.0, 300.0, 900.0])
+def test_slow_sensors_lead_to_the_same(step: float) -> None:
+    drawing = Drawing(step=step)
+    assert drawing.line(4.0 - step / HOUR, 0.0, on=True) == NOTHING
+    assert drawing.line(0.6, 0.0, on=True).testing
+    assert drawing.line(6.6, 0.0, on=False).runaway
+
+
+def test_a_small_chamber_is_quicker() -> None:
+    drawing = Drawing(runaway_after=600.0, runaway_test=300.0)
+    assert drawing.line(0.16, 0.0, on=True) == NOTHING
+    assert "off for at most 5 min" in drawing.line(0.05, 0.0, on=True).testing
+    assert drawing.line(0.12, 0.0, on=False).runaway
+
+
+# --- cooling without a fall -------------------------------------------------------------------------------------------
+
+
+def test_only_ever_warmer_for_sixteen_hours_after_switching_off() -> None:
+    drawing = Drawing()
+    drawing.line(1.0, 0.5, on=True, wanted=True)
+    assert drawing.line(15.9, 0.2, on=False, wanted=False) == NOTHING
+    text = drawing.line(0.2, 0.2, on=False, wanted=False).stuck_on
+    assert text == "18.50 °C when switched off 16.1 h ago, 21.71 °C now, and no fall between: the relay seems to stick"
+
+
+@pytest.mark.parametrize(("slope", "stuck"), [(0.13, True), (0.12, False)])
+def test_it_takes_two_kelvin(slope: float, stuck: bool) -> None:
+    drawing = Drawing()
+    drawing.line(1.0, 0.5, on=True)
+    assert bool(drawing.line(16.2, slope, on=False, wanted=False).stuck_on) is stuck
+
+
+def test_one_fall_ends_the_suspicion_until_it_has_heated_again() -> None:
+    drawing = Drawing()
+    drawing.line(1.0, 0.5, on=True)
+    drawing.line(8.0, 0.5, on=False, wanted=False)
+    drawing.line(1.0, -0.5, on=False, wanted=False)
+    assert drawing.line(40.0, 0.5, on=False, wanted=False) == NOTHING
+    drawing.line(0.1, 0.5, on=True)
+    assert drawing.line(16.2, 0.5, on=False, wanted=False).stuck_on
+
+
+def test_a_small_fall_is_noise() -> None:
+    drawing = Drawing()
+    drawing.line(1.0, 0.5, on=True)
+    for _ in range(9):
+        drawing.line(1.0, 1.0, on=False, wanted=False)
+        drawing.line(0.8, -0.25, on=False, wanted=False)
+    assert drawing.evidence.findings.stuck_on
+
+
+def test_a_room_that_was_never_heated_may_get_as_warm_as_it_likes() -> None:
+    assert Drawing().line(48.0, 0.5, on=False, wanted=False) == NOTHING
+
+
+def test_after_a_gap_nothing_is_known_of_the_relay() -> None:
+    drawing = Drawing()
+    drawing.line(1.0, 0.5, on=True)
+    drawing.line(8.0, 0.5, on=False, wanted=False)
+    drawing.wait(0.6)
+    assert drawing.line(30.0, 0.5, on=False, wanted=False) == NOTHING
+
+
+def test_no_suspicion_where_the_configuration_says_so() -> None:
+    drawing = Drawing(stuck_on_after=0.0)
+    drawing.line(1.0, 0.5, on=True)
+    assert drawing.line(48.0, 0.5, on=False, wanted=False) == NOTHING
+
+
+# --- lines ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_trend_of_a_line_is_the_line() -> None:
+    level, slope = trend([Mean(at, 20.0 + 0.01 * at) for at in (0.0, 100.0, 300.0, 700.0)])
+    assert [level, slope] == pytest.approx([27.0, 0.01])
+    assert trend([Mean(5.0, 20.0)]) == (20.0, 0.0)
+
+
+def test_the_rise_is_from_a_trough_to_a_later_peak() -> None:
+    assert rise([Mean(0.0, celsius) for celsius in (22.0, 20.0, 21.0, 18.0, 18.4)]) == 1.0
+    assert rise([Mean(0.0, celsius) for celsius in (22.0, 20.0)]) == 0.0
+
+
+def test_spans_as_they_are_read() -> None:
+    assert [span(60.0), span(7199.0), span(7200.0), span(14400.0)] == ["1 min", "120 min", "2.0 h", "4.0 h"]

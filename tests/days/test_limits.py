@@ -1,0 +1,130 @@
+"""Over-temperature and max-on: what a thermometer's or a clock's limit takes away, and what gives it back."""
+
+import itertools
+
+import pytest
+
+from fakes import SimulatedHouse
+from neighbours import Neighbours
+from stoker_drivers.mock import Room
+
+HOUR, DAY = 3600.0, 86400.0
+
+
+def hot_house(**zone: float) -> Neighbours:
+    """A house that heats towards 30 °C, and may not get warmer than 25."""
+    house = Neighbours(room=Room(start=22.0, outside=10.0, power=3000.0, noise=0.0), max_temperature=25.0, **zone)
+    house.order("room/heater/set", "ON")
+    house.run(15)
+    assert house.relay.on
+    return house
+
+
+def test_above_the_limit_the_heater_goes_off_and_stays_off_until_somebody_resets_it() -> None:
+    house = hot_house(min_on=3600.0)
+    house.run_until(lambda: not house.relay.on, within=3 * HOUR)
+    over = next(time for time, celsius in house.temperatures if celsius > 25.0)
+    assert house.relay.history[-1] == (over, False), "at once, and not even min_on holds against it"
+    house.run(15)
+
+    assert (house.said("room/reason"), house.said("room/fault")) == ("over-temperature", "over-temperature")
+    latched = house.events("fault")[-1]
+    assert latched["latched"] is True
+    assert latched["celsius"] > 25.0
+    assert latched["time"].startswith("2026-01-05T0")
+    house.run(DAY)
+    assert house.room.air < 19.0
+    assert not house.relay.on
+    assert house.cellar_is_well()
+    assert [event["reason"] for event in house.events("fault")] == ["over-temperature"] * 2
+
+    house.order("room/fault/reset", "reset")
+    house.run(15)
+    assert house.relay.on
+    assert house.said("room/fault") == "none"
+
+
+def test_while_it_is_still_too_warm_a_reset_gives_nothing_back() -> None:
+    house = hot_house()
+    house.run_until(lambda: house.said("room/fault") == "over-temperature", within=3 * HOUR)
+    house.sensor = lambda: 26.0
+    house.run(60)
+    house.order("room/fault/reset", "reset")
+
+    assert (house.said("room/fault"), house.relay.on) == ("over-temperature", False)
+
+
+def test_the_sun_makes_it_too_warm_and_heat_returns_by_itself() -> None:
+    """A greenhouse in March: nobody comes to reset a fault before the night's frost."""
+    house = SimulatedHouse(room=Room(start=12.0, outside=6.0), target=12.0, max_temperature=35.0)
+    house.connect()
+    house.run(9 * HOUR)
+    house.room.gain = 4500.0
+    house.run_until(lambda: house.said("room/reason") == "over-temperature", within=8 * HOUR)
+    house.room.gain = 0.0
+    house.run(2 * DAY)
+
+    assert house.said("room/fault") == "none"
+    assert house.room.air == pytest.approx(12.0, abs=1.0)
+
+
+def test_one_reading_above_the_limit_takes_heat_away_for_a_moment_only() -> None:
+    house = SimulatedHouse(room=Room(start=28.0, noise=0.0), target=30.0, max_temperature=31.0)
+    house.connect()
+    house.run(15)
+    honest = house.sensor
+    house.sensor = lambda: 31.5
+    house.run(10)
+    assert not house.relay.on
+    house.sensor = honest
+    house.run(30)
+
+    assert house.relay.on
+    assert house.said("room/fault") == "none"
+
+
+def endless_house(**details: float | bool) -> Neighbours:
+    """A house that cannot get as warm as it should."""
+    return Neighbours(room=Room(start=15.0, outside=-10.0, power=700.0), target=25.0, **details)
+
+
+def test_after_twelve_hours_the_heater_rests_for_half_an_hour() -> None:
+    house = endless_house(runaway_after=0.0)
+    house.run(40 * HOUR)
+
+    spans = [(on, later - earlier) for (earlier, on), (later, _) in itertools.pairwise(house.relay.history)]
+    assert {span for on, span in spans if on} == {12 * HOUR}
+    assert {span for on, span in spans if not on} == {1800.0}
+    assert [event["reason"] for event in house.events("fault")] == ["max-on"] * 3
+    assert len(house.events("fault-cleared")) == 3
+    assert house.cellar_is_well()
+
+
+def test_with_max_on_latch_it_stays_off() -> None:
+    house = endless_house(max_on=2 * HOUR, max_on_latch=True)
+    house.run(12 * HOUR)
+
+    assert house.seconds_on() == 2 * HOUR
+    assert (house.said("room/fault"), house.said("room/reason")) == ("max-on", "max-on")
+    assert house.cellar_is_well()
+    house.order("room/fault/reset", "reset")
+    house.run(15)
+    assert house.relay.on
+
+
+def test_not_even_an_order_by_hand_stays_longer() -> None:
+    house = SimulatedHouse(max_on=HOUR, order_hold=5 * HOUR, max_temperature=99.0, runaway_after=0.0)
+    house.connect()
+    house.order("room/heater/set", "ON")
+    house.run(4 * HOUR)
+
+    spans = [later - earlier for (earlier, on), (later, _) in itertools.pairwise(house.relay.history) if on]
+    assert max(spans) == HOUR
+
+
+def test_a_cold_day_with_a_good_heater_never_meets_the_limit() -> None:
+    house = SimulatedHouse(room=Room(start=20.0, outside=-5.0, power=1500.0), target=20.0)
+    house.connect()
+    house.run(3 * DAY)
+
+    assert house.events("fault") == []

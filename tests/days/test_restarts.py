@@ -1,0 +1,150 @@
+"""The daemon that dies again and again while it heats, and the clock that is set: neither costs more than it must."""
+
+from typing import Any
+
+from fakes import MIDNIGHT, SimulatedHouse
+from neighbours import Neighbours
+from stoker.core.messages import Now, Tick
+from stoker_drivers.mock import Room
+
+HOUR = 3600.0
+
+
+def run_after(house: SimulatedHouse | None, **details: Any) -> SimulatedHouse:
+    """The next start, with what the one before left in the store: its power was cut, or it crashed."""
+    again = SimulatedHouse(remembered=house.memory if house else {}, room=Room(start=15.0, noise=0.0), **details)
+    again.connect()
+    return again
+
+
+def crashing(times: int) -> SimulatedHouse:
+    """As if switching the relay reset the computer: each run dies 20 s after it began to heat."""
+    house = run_after(None)
+    for _ in range(times):
+        house.run(20)
+        assert house.relay.on
+        house = run_after(house)
+    return house
+
+
+def test_after_five_deaths_while_heating_a_run_must_be_stable_first() -> None:
+    house = crashing(5)
+    house.run(599)
+    assert house.relay.history == []
+    assert house.said("room/reason") == "too-many-restarts"
+    (fault,) = house.events("fault")
+    assert (fault["zone"], fault["reason"], fault["latched"]) == ("room", "too-many-restarts", False)
+    assert "5 times in a row" in fault["text"]
+
+    house.run(15)
+    assert house.relay.on
+    assert house.said("room/reason") == "below-target"
+    assert "restarts" not in house.memory, "stable, so all is forgotten"
+
+
+def test_whoever_dies_before_it_may_heat_is_held_again() -> None:
+    house = crashing(5)
+    for _ in range(10):
+        house.run(300)
+        house = run_after(house)
+    house.run(300)
+
+    assert house.relay.history == []
+
+
+def test_four_deaths_are_no_fault() -> None:
+    house = crashing(4)
+    house.run(20)
+
+    assert house.relay.on
+    assert house.events("fault") == []
+
+
+def test_restarts_in_order_are_no_fault() -> None:
+    """Somebody tries out a configuration all evening."""
+    house = run_after(None)
+    for _ in range(20):
+        house.run(30)
+        assert house.relay.on
+        house.stop()
+        house = run_after(house)
+    house.run(30)
+
+    assert house.relay.on
+
+
+def test_a_power_cut_each_hour_is_no_fault() -> None:
+    house = run_after(None)
+    for _ in range(20):
+        house.run(HOUR)
+        assert house.relay.on
+        house = run_after(house)
+    house.run(30)
+
+    assert house.relay.on
+
+
+def test_any_number_of_restarts_where_the_configuration_says_so() -> None:
+    again = SimulatedHouse(remembered={"restarts": "7"}, room=Room(start=15.0), device={"max_restarts": 0})
+    again.run(20)
+
+    assert again.relay.on
+
+
+def test_what_is_remembered_and_makes_no_sense_holds_nothing() -> None:
+    for nonsense in ("", "-3", "9" * 400, "five", "\u0667"):
+        house = SimulatedHouse(remembered={"restarts": nonsense}, room=Room(start=15.0))
+        house.run(20)
+        assert house.relay.on, nonsense
+
+
+def test_the_sd_card_is_written_twice_a_run_at_most() -> None:
+    house = run_after(None)
+    writes = 0
+    for _ in range(int(24 * HOUR / 10)):
+        before = dict(house.memory)
+        house.run(10)
+        writes += house.memory != before
+
+    assert writes == 2
+
+
+# --- the clock --------------------------------------------------------------------------------------------------------
+
+
+def test_the_clock_is_set_and_no_span_is_harmed() -> None:
+    house = Neighbours(room=Room(start=15.0, noise=0.0), order_hold=1800.0)
+    house.order("room/heater/set", "OFF")
+    ordered = house.time
+    house.run(60)
+    jumps = iter([3600.0, -86400.0 * 365, 86400.0 * 365 * 20, -7.0])
+    offset = 0.0
+
+    def now() -> Now:
+        return Now(house.time, max(0.0, MIDNIGHT + house.time + offset))
+
+    house.now = now  # type: ignore[method-assign]
+    house.run(10)
+    before = len(house.events("clock-jump"))
+    for jump in jumps:
+        offset += jump
+        house.feed(Tick())
+        house.run(120)
+        assert not house.relay.on
+        assert house.events("clock-jump")[-1]["seconds"] == jump
+    house.run_until(lambda: house.relay.on, within=HOUR)
+
+    assert house.time - ordered == 1800.0
+    assert len(house.events("clock-jump")) - before == 4
+    assert "set 3600 s forward" in house.events("clock-jump")[before]["text"]
+    assert house.events("fault") == []
+    assert house.cellar_is_well()
+
+
+def test_a_clock_that_is_corrected_slowly_is_no_jump() -> None:
+    house = SimulatedHouse(room=Room(start=15.0))
+    house.connect()
+    house.now = lambda: Now(house.time, MIDNIGHT + house.time * 1.0005 - 1000.0)  # type: ignore[method-assign]
+    house.run(24 * HOUR)
+
+    assert house.events("clock-jump") == []

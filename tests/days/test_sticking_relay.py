@@ -1,0 +1,88 @@
+"""Stuck-on: the relay is off and the room only ever gets warmer. Sun, slow floors and ovens do that for hours only."""
+
+import pytest
+
+from fakes import SimulatedHouse
+from neighbours import Neighbours
+from stoker_drivers.mock import Room
+
+HOUR, DAY = 3600.0, 86400.0
+
+
+def sticking() -> Neighbours:
+    house = Neighbours(room=Room(start=19.0, outside=3.0), target=20.0)
+    house.run_until(lambda: house.relay.on, within=HOUR)
+    house.room.stage("relay-stuck-on")
+    return house
+
+
+def test_the_relay_sticks_and_every_other_output_goes_off() -> None:
+    house = sticking()
+    house.run_until(lambda: not house.relay.on, within=6 * HOUR)
+    off_at = house.time
+    house.run(2 * HOUR)
+    assert house.cellar_is_well()
+    house.run_until(lambda: house.said("room/fault") == "stuck-on", within=DAY)
+
+    assert 16 * HOUR <= house.time - off_at < 16.2 * HOUR
+    assert not house.stove.on
+    assert (house.said("cellar/reason"), house.said("cellar/fault")) == ("stuck-on", "none")
+    fault = house.events("fault")[0]
+    assert (fault["zone"], fault["reason"], fault["latched"]) == ("room", "stuck-on", True)
+    assert "the relay seems to stick" in fault["text"]
+    house.run(DAY)
+    assert not house.stove.on
+    assert not house.relay.on
+
+    house.room.stage("")
+    house.order("room/fault/reset", "reset")
+    house.run(15)
+    assert house.said("cellar/reason") == "below-target"
+    assert house.stove.on
+
+
+def winter_sun(house: SimulatedHouse, watts: float, days: int) -> None:
+    """From nine to five each day."""
+    for _ in range(days):
+        house.run(9 * HOUR)
+        house.room.gain = watts
+        house.run(8 * HOUR)
+        house.room.gain = 0.0
+        house.run(7 * HOUR)
+
+
+@pytest.mark.parametrize("delay", [0.0, 2 * HOUR])
+def test_sunny_days(delay: float) -> None:
+    room = Room(start=19.5, outside=5.0)
+    room.delay = delay
+    house = SimulatedHouse(room=room, target=20.0)
+    house.connect()
+    winter_sun(house, 1500.0, 4)
+
+    assert max(celsius for _, celsius in house.temperatures) > 23.0
+    assert house.core.zones["room"].fault is None
+
+
+def test_an_oven_for_an_evening() -> None:
+    house = SimulatedHouse(room=Room(start=19.5, outside=5.0), target=20.0)
+    house.connect()
+    house.run_until(lambda: bool(house.relay.history) and not house.relay.on, within=DAY)
+    house.room.gain = 1500.0
+    house.run(5 * HOUR)
+    house.room.gain = 0.0
+    house.run(DAY)
+
+    assert max(celsius for _, celsius in house.temperatures) > 23.0
+    assert house.core.zones["room"].fault is None
+
+
+def test_weeks_of_spring_without_any_heat() -> None:
+    house = SimulatedHouse(room=Room(start=19.0, outside=12.0), target=20.0)
+    house.connect()
+    house.run(DAY)
+    for week in range(3):
+        house.room.outside_mean = 18.0 + 4 * week
+        house.run(4 * DAY)
+
+    assert house.room.air > 23.0
+    assert house.core.zones["room"].fault is None
