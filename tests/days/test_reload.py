@@ -46,6 +46,14 @@ def test_a_new_target_counts_at_once_and_an_order_stands_above_it() -> None:
     assert house.said("room/target") == "18.0"
 
 
+def test_a_target_ordered_that_new_limits_forbid_no_longer_counts() -> None:
+    house = heating_house()
+    house.order("room/target/set", "29")
+    reload(house, replace(house.settings, zones={"room": replace(house.settings.zones["room"], target_max=25.0)}))
+
+    assert house.said("room/target") == "20.0"
+
+
 def test_an_order_by_hand_goes_on() -> None:
     house = heating_house()
     house.order("room/heater/set", "OFF")

@@ -142,6 +142,9 @@ class Zone:
             self.preheat = old.preheat
             self.tune(old.gains)
         self.wish, self.decision = old.wish, old.decision
+        target = self.orders.target
+        if target is not None and not self.settings.target_min <= target <= self.settings.target_max:
+            self.orders.target = None  # the limits are new, and it is outside of them
 
     def adopt_evidence(self, old: "Zone") -> None:
         """Go on with what the readings said, where thermometer, heater and limits are the same as before."""
