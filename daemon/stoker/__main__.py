@@ -2,9 +2,9 @@
 
 import importlib
 import os
-import signal
 import sys
 
+from stoker import signals
 from stoker.cli import Exit, parser
 
 
@@ -12,7 +12,7 @@ def main() -> int:
     """Run one command. Returns its exit code."""
     arguments = parser.build().parse_args()
     if arguments.command == "run":
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the daemon can read anything anew
+        signals.block()
     command = importlib.import_module(f"stoker.cli.{arguments.command}")
     try:
         code: int = command.main(arguments)

@@ -7,13 +7,11 @@ again for ever.
 
 import contextlib
 import logging
-import signal
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
-from types import FrameType
 
-from stoker import devices, driven
+from stoker import devices, driven, signals
 from stoker.config import Config, ConfigError, DriverChoice
 from stoker.core.messages import Effect, Input, LinkDown, Notice, Publish, Reload, Stop, Switched, SwitchFailed
 from stoker.core.stoker import Kept, Stoker
@@ -33,7 +31,7 @@ LAST_WRITE = 5.0  # seconds for the last orders to reach the disk
 
 
 class App:
-    """One device, from its configuration. `run` returns when it was told to stop.
+    """One device, from its configuration. `run` returns when it was told to stop. Call `signals.block` before anything.
 
     `reloads`: SIGHUP reads the files anew; otherwise it stops, as for a program in a terminal that is closed.
     """
@@ -63,7 +61,8 @@ class App:
         return 1 if stop.failed else 0
 
     def _assemble(self, stack: contextlib.ExitStack) -> Loop:
-        stack.enter_context(self._signals())
+        stack.enter_context(self._watched_threads())
+        signals.watch(self._inbox.put, self._reloads)
         outcomes = self._drive_off_first()
         stack.callback(self._close_heaters)  # in case that making the other parts fails
         self._make_thermometers(set(self._config.thermometers))
@@ -140,33 +139,19 @@ class App:
                 log.error("heater %s: %s", port.name, outcome.text)
 
     @contextlib.contextmanager
-    def _signals(self) -> Generator[None]:
-        """SIGTERM and SIGINT stop, SIGHUP reloads, and a thread that fails stops everything with a failing exit."""
-
-        def stop(number: int, _frame: FrameType | None) -> None:
-            self._inbox.put(Stop(signal.Signals(number).name))
-
-        def reload(_number: int, _frame: FrameType | None) -> None:
-            self._inbox.put(Reload())
+    def _watched_threads(self) -> Generator[None]:
+        """A thread that fails stops everything, with a failing exit."""
 
         def failed(args: threading.ExceptHookArgs) -> None:
             name = args.thread.name if args.thread else "?"
             log.error("thread %s failed", name, exc_info=args.exc_value)
             self._inbox.put(Stop(f"thread {name} failed", failed=True))
 
-        handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]] = {
-            signal.SIGTERM: stop,
-            signal.SIGINT: stop,
-            signal.SIGHUP: reload if self._reloads else stop,
-        }
-        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         hook, threading.excepthook = threading.excepthook, failed
         try:
             yield
         finally:
             threading.excepthook = hook
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     # --- reload -------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """The one queue and the one clock. The only place that waits.
 
-Rule: threads, callbacks and signal handlers do nothing but `put`. SimpleQueue is the one queue whose `put` may
-interrupt its own `get`, as a signal handler does.
+Rule: threads and callbacks do nothing but `put`.
 """
 
 import contextlib

@@ -8,7 +8,7 @@ import pytest
 from broker.mosquitto import MakeBroker, Mosquitto
 from broker.tiny import TinyBroker, connack, plain
 from broker.watching import MakeLink, MakeObserver
-from stoker.core.messages import LinkUp, Message, Publish, Stop
+from stoker.core.messages import LinkDown, LinkUp, Message, Publish
 
 
 def test_states_are_retained_and_nothing_else_is(broker: Mosquitto, link: MakeLink, observer: MakeObserver) -> None:
@@ -110,12 +110,13 @@ def test_a_reading_that_arrived_is_logged_in_the_words_of_the_demo(
     assert caplog.messages == ["Just published 20.15 to topic TEMPERATURE"]
 
 
-def test_a_link_that_fails_by_itself_stops_the_daemon(
+def test_a_link_that_fails_by_itself_says_so_and_goes_on_trying(
     broker: Mosquitto, link: MakeLink, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken() -> bool:
         raise RuntimeError("the queue is gone")
 
     _, heard = link(broker.settings(), crowded=broken)
-    assert heard.next(Stop) == Stop("link failed: RuntimeError: the queue is gone", failed=True)
+    for tries in (1, 2):
+        assert heard.next(LinkDown) == LinkDown("internal-error", "RuntimeError: the queue is gone", tries)
     assert "Traceback" in caplog.text

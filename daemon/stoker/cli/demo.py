@@ -9,6 +9,7 @@ import tempfile
 from argparse import Namespace
 from pathlib import Path
 
+from stoker import signals
 from stoker.app import App
 from stoker.cli import Exit, configuration
 from stoker.cli.client import Heard
@@ -98,6 +99,7 @@ def main(arguments: Namespace) -> int:
 
 
 def _show(config: Config, path: Path) -> int:
+    signals.block()  # now that the broker runs, which is to be ended by them
     to(sys.stdout, logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"), logging.WARNING)
     log.setLevel(logging.INFO)
     logging.getLogger("stoker.link").setLevel(logging.DEBUG)  # tells every reading that was published

@@ -22,6 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from stoker import signals
+
 HOST = "127.0.0.1"
 START_TIMEOUT = 10.0  # s
 STOP_TIMEOUT = 5.0  # s
@@ -172,6 +174,7 @@ def _amqtt(directory: Path, port: int) -> Generator[int]:
     ready: Future[Callable[[], object]] = Future()  # its result stops the broker
 
     def run() -> None:
+        signals.block()
         try:
             asyncio.run(_serve(directory, listener, ready))
         except Exception as error:
