@@ -153,7 +153,14 @@ class Check(Tree):
     def _published(
         self, thermometers: dict[str, core.Thermometer], choices: dict[str, DriverChoice]
     ) -> dict[str, core.Thermometer]:
-        """The topics that nobody chose: TEMPERATURE for the only one. What another device said is not said again."""
+        """What nobody chose. The topic: TEMPERATURE for the only one; what another device said is not said again.
+
+        And how fast a temperature may change: one that arrives may leap, since nobody knows what it is or how often.
+        """
+        for name, settings in thermometers.items():
+            listens = name in choices and _listens_to(choices[name])
+            if listens and ("thermometers", name, "max_rate") not in self._origin:
+                thermometers[name] = replace(settings, max_rate=0.0)
         own = [name for name in thermometers if name in choices and not _listens_to(choices[name])]
         topics = {name: f"TEMPERATURE/{name}" for name in own} if len(own) > 1 else dict.fromkeys(own, "TEMPERATURE")
         chosen = {name for name in own if ("thermometers", name, "publish") in self._origin}
@@ -359,7 +366,7 @@ class Check(Tree):
                 self._warning(text, (*key, "stale_after"), interval)
             self._warn_of_interlocks(key, zone)
         for name, thermometer in settings.thermometers.items():
-            if not thermometer.max_rate:
+            if not thermometer.max_rate and ("thermometers", name, "max_rate") in self._origin:
                 text = "a sensor may leap to any temperature and be believed at once; 10 K a minute is fast for a room"
                 self._warning(text, ("thermometers", name, "max_rate"))
         for name, heater in settings.heaters.items():
