@@ -1,0 +1,269 @@
+"""One zone by itself: what it wants at a moment, until when that holds, and what it tells those who look on."""
+
+import math
+from datetime import UTC
+from typing import Any
+
+import msgspec
+
+from fakes import MIDNIGHT
+from stoker.core import interlocks
+from stoker.core.evidence import Findings, Mean
+from stoker.core.interlocks import Around, Relay
+from stoker.core.messages import Now, ResetFault, SetHeater, SetMode, SetPreset, SetTarget, Tune
+from stoker.core.process import Gains
+from stoker.core.settings import Heater
+from stoker.core.settings import Zone as Settings
+from stoker.core.thermometer import Seen
+from stoker.core.zone import Decision, View, Zone
+
+HOUR = 3600.0
+WEEK = {"daily": ("06:00 comfort", "22:00 eco")}
+RELAY = Relay(on=False, since=0.0, heated_until=-1e9, max_on=0.0, rest=600.0, latch=False)
+
+
+class Witness:
+    """Takes what a zone tells of its readings, as its evidence does, and holds nothing against anybody."""
+
+    findings = Findings()
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Mean, bool, bool]] = []
+
+    def see(self, reading: Mean, on: bool, wanted: bool) -> Findings:
+        self.seen.append((reading, on, wanted))
+        return self.findings
+
+
+class Place:
+    """A zone at 06:00 less `early` seconds, on a Monday."""
+
+    def __init__(self, early: float = 0.0, **settings: Any) -> None:
+        table = {"thermometer": "inside", "heater": "radiator", **settings}
+        self.zone = Zone("room", msgspec.convert(table, Settings), Heater(), 30.0, UTC)
+        self.witness = Witness()
+        self.zone.evidence = self.witness  # type: ignore[assignment]
+        self.now = Now(1000.0, MIDNIGHT + 6 * HOUR - early)
+
+    def later(self, seconds: float) -> None:
+        self.now = Now(self.now.mono + seconds, self.now.wall + seconds)
+
+    def at(self, celsius: float | None, *, age: float = 0.0, on: bool = False) -> Decision:
+        seen = Seen(celsius, self.now.mono - age, None)
+        return self.zone.decide(View(seen, None, False, on), self.now, Around(RELAY._replace(on=on)))
+
+
+def test_only_the_numbers_of_a_text_make_no_other_decision() -> None:
+    place = Place()
+    cold, colder, warm = place.at(18.0), place.at(17.0), place.at(25.0)
+    assert cold.same_as(colder)
+    assert cold.text != colder.text
+    assert not cold.same_as(warm)
+    assert not cold.same_as(cold._replace(on=False))
+
+
+def test_an_order_by_hand_ends_at_its_very_second() -> None:
+    place = Place(order_hold=20.0)
+    place.zone.obey(SetHeater("room", True), place.now)
+    assert (place.at(25.0).on, place.at(25.0).until) == (True, 1020.0)
+    place.later(19.9)
+    assert place.at(25.0).on
+    place.later(0.1)
+    assert not place.at(25.0).on
+    assert place.zone.by_hand is None
+
+
+def test_a_wish_is_looked_at_again_when_its_reading_gets_stale_or_its_boost_ends() -> None:
+    place = Place(boost_for=60.0)
+    assert place.at(18.0, age=10.0).until == 1020.0
+    place.zone.obey(SetPreset("room", "boost"), place.now)
+    place.later(45.0)
+    assert place.at(18.0).until == 1060.0
+
+
+def test_each_reading_is_told_once_with_the_relay_as_it_was() -> None:
+    place = Place()
+    place.at(18.0)
+    place.at(18.0)
+    place.later(10.0)
+    place.at(18.2, on=True)
+
+    assert place.witness.seen == [(Mean(1000.0, 18.0), False, True), (Mean(1010.0, 18.2), True, True)]
+
+
+def test_heat_is_missed_in_a_pause_below_the_band_but_not_where_somebody_chose_to_have_none() -> None:
+    def missed(celsius: float, *orders: Any, **settings: Any) -> bool:
+        place = Place(**settings)
+        for order in orders:
+            place.zone.obey(order, place.now)
+        place.at(celsius)
+        return place.witness.seen[-1][2]
+
+    assert missed(19.0)
+    assert missed(19.7, control="pi")
+    assert not missed(19.75)
+    assert not missed(21.0)
+    assert not missed(15.0, SetMode("room", "off"))
+    assert not missed(15.0, SetHeater("room", False))
+    assert missed(4.0, SetMode("room", "off")), "against frost"
+
+
+def test_frost_is_fought_in_a_band_of_one_kelvin() -> None:
+    place = Place(mode="off")
+    heats: list[bool] = []
+    for celsius in (5.5, 5.0, 4.9, 5.5, 6.0, 6.1, 5.5):
+        place.later(10.0)
+        heats.append(place.at(celsius).on)
+    assert heats == [False, False, True, True, True, False, False]
+
+
+def test_a_target_ordered_ends_a_preset_and_a_boost() -> None:
+    place = Place()
+    for order in (SetPreset("room", "eco"), SetPreset("room", "boost"), SetTarget("room", 18.5)):
+        place.zone.obey(order, place.now)
+    place.at(20.0)
+    assert (place.zone.aim.target, place.zone.aim.preset) == (18.5, "none")
+
+
+def test_a_preset_ordered_ends_a_boost() -> None:
+    place = Place()
+    for order in (SetPreset("room", "boost"), SetPreset("room", "eco")):
+        place.zone.obey(order, place.now)
+    place.at(20.0)
+    assert place.zone.aim.preset == "eco"
+
+
+def test_a_target_holds_until_the_next_change_only_where_a_schedule_is_followed() -> None:
+    for settings, until in (
+        ({"mode": "auto", "schedule": WEEK}, MIDNIGHT + 22 * HOUR),
+        ({"mode": "heat", "schedule": WEEK}, math.inf),
+        ({"mode": "auto"}, math.inf),
+    ):
+        place = Place(**settings)
+        place.zone.obey(SetTarget("room", 18.5), place.now)
+        assert place.zone.orders.target_until == until
+    unsure = Place(mode="auto", schedule=WEEK)
+    unsure.zone.obey(SetTarget("room", 18.5), Now(1000.0, 0.0, synchronised=False))
+    assert unsure.zone.orders.target_until == math.inf
+
+
+def test_the_schedule_changes_to_the_second_and_follows_a_clock_that_goes_back() -> None:
+    place = Place(early=1.0, mode="auto", schedule=WEEK, optimum_start=False)
+    place.at(18.0)
+    assert (place.zone.aim.target, place.zone.aim.until) == (17.0, 1001.0)
+    place.later(1.0)
+    place.at(18.0)
+    assert place.zone.aim.target == 20.0
+    place.now = Now(1002.0, place.now.wall - 60.0)
+    place.at(18.0)
+    assert place.zone.aim.target == 17.0
+
+
+def test_what_was_begun_early_stays_begun_and_is_not_begun_for_less_warmth() -> None:
+    place = Place(early=1801.0, mode="auto", schedule=WEEK)
+    place.at(19.0)
+    assert place.zone.aim.target == 17.0
+    place.later(1.0)  # half an hour for each kelvin, as long as nothing is learnt
+    place.at(19.0)
+    assert (place.zone.aim.target, place.zone.aim.until) == (20.0, 2801.0)
+    assert place.zone.aim.because.startswith("early for schedule: comfort")
+    place.later(10.0)
+    place.at(19.9)
+    assert place.zone.aim.target == 20.0
+
+    evening = Place(early=-15.9 * HOUR, mode="auto", schedule=WEEK)
+    evening.at(10.0)
+    assert evening.zone.aim.target == 20.0
+
+
+def test_a_reset_forgets_the_fault_and_what_was_held_against_the_heater() -> None:
+    place = Place(max_temperature=35.0)
+    place.at(36.0, on=True)
+    assert place.zone.fault is None, "one reading is no proof"
+    place.later(10.0)
+    assert place.at(36.0, on=True).fault
+    assert place.zone.fault is not None
+    place.zone.obey(ResetFault("room"), place.now)
+
+    assert place.zone.forbidding is None
+    assert place.zone.evidence is not place.witness
+    place.later(10.0)
+    assert place.at(34.5).reason == "target-reached", "not held until a kelvin below the limit"
+
+
+def test_to_stop_a_tuning_that_never_began_is_nothing() -> None:
+    place = Place(control="pi")
+    place.zone.obey(Tune("room", start=False), place.now)
+    assert place.zone.tuning is None
+
+
+def test_a_little_heat_while_blind_is_no_fault_and_its_pause_is_one() -> None:
+    place = Place(stale_duty=0.2)
+    place.at(6.0)
+    place.later(31.0)
+    pause = place.at(6.0, age=31.0)
+    assert (pause.on, pause.fault, pause.until) == (False, True, 1030.0 + 1440.0)
+    place.later(1440.0)
+    pulse = place.at(6.0, age=1471.0)
+    assert (pulse.on, pulse.fault, pulse.reason) == (True, False, "stale-temperature")
+    place.zone.obey(SetHeater("room", False), place.now)
+    assert not place.at(6.0, age=1471.0).on
+
+
+def test_what_was_learnt_and_ordered_goes_on_only_with_the_same_heater() -> None:
+    old = Place(control="pi")
+    old.zone.obey(SetHeater("room", True), old.now)
+    same, other = Place(control="pi", target=19.0), Place(control="pi", heater="stove")
+    for new in (same, other):
+        new.zone.adopt(old.zone)
+        new.zone.adopt_evidence(old.zone)
+
+    assert (same.zone.by_hand, same.zone.preheat) == (old.zone.by_hand, old.zone.preheat)
+    assert other.zone.by_hand is None
+    assert other.zone.preheat is not old.zone.preheat
+    assert same.zone.evidence is not old.zone.evidence, "other limits"
+    again = Place(control="pi")
+    again.zone.adopt_evidence(old.zone)
+    assert again.zone.evidence is old.zone.evidence
+
+
+def test_an_interlock_stands_above_an_order_by_hand() -> None:
+    place = Place()
+    place.zone.obey(SetHeater("room", True), place.now)
+    place.later(31.0)
+    decision = place.at(18.0, age=31.0)
+    assert (decision.on, decision.fault, decision.reason) == (False, True, "stale-temperature")
+    assert place.zone.forbidding in interlocks.INTERLOCKS
+
+
+def test_gains_that_were_found_control_at_once_and_go_on_after_a_reload() -> None:
+    found = Gains(kp=0.7, ti=5000.0)
+    old = Place(control="pi", heating_curve=0.03)
+    old.zone.tune(found)
+    old.at(18.0)
+    new = Place(control="pi", heating_curve=0.03)
+    new.zone.adopt(old.zone)
+
+    for place in (old, new):
+        assert place.zone.pi is not None
+        assert (place.zone.pi.gains, place.zone.pi.learns, place.zone.pi.curve) == (found, False, 0.03)
+    assert (new.zone.wish, new.zone.decision) == (old.zone.wish, old.zone.decision)
+    old.zone.tune(None)
+    assert old.zone.pi is not None
+    assert old.zone.pi.learns
+
+
+def test_a_zone_that_does_not_follow_presence_stays_warm_while_everybody_is_away() -> None:
+    for follows, target in ((True, 12.0), (False, 20.0)):
+        place = Place(follows_presence=follows)
+        place.zone.decide(View(Seen(18.0, 1000.0, None), None, True, False), place.now, Around(RELAY))
+        assert place.zone.aim.target == target
+
+
+def test_a_tuning_ordered_to_stop_says_so() -> None:
+    place = Place(control="pi")
+    place.zone.obey(Tune("room", start=True), place.now)
+    place.at(18.0)
+    place.zone.obey(Tune("room", start=False), place.now)
+    assert place.zone.tuning is not None
+    assert "ordered to stop" in place.zone.tuning.progress.text
