@@ -71,7 +71,14 @@ class FakeBroker:
 class SimulatedHouse:
     """One device `shed` with one zone `room` unless told otherwise; `tick` is the step of simulated time in seconds."""
 
-    def __init__(self, *, remembered: Mapping[str, str] | None = None, room: Room | None = None, **zone: Any) -> None:
+    def __init__(
+        self,
+        *,
+        remembered: Mapping[str, str] | None = None,
+        room: Room | None = None,
+        begin: float = 1000.0,
+        **zone: Any,
+    ) -> None:
         heater = {key: zone.pop(key) for key in list(zone) if key in Heater.__struct_fields__}
         thermometer = {key: zone.pop(key) for key in list(zone) if key in Thermometer.__struct_fields__}
         device = zone.pop("device", {})
@@ -87,7 +94,7 @@ class SimulatedHouse:
             zones=zones,
             **more,
         )
-        self.time = 1000.0
+        self.time = begin
         self.wall_ahead = 0.0
         self.synchronised = True
         self.room = room or Room()

@@ -12,6 +12,7 @@ from stoker.core.thermometer import Trouble
 
 README = Path(__file__).parents[2] / "README.md"
 IDLE = Relay(on=False, since=0.0, heated_until=-1e9, max_on=3600.0, rest=600.0, latch=False)
+RESTING = IDLE._replace(stretch=3600.0)
 ON = IDLE._replace(on=True, since=900.0)
 
 
@@ -33,6 +34,7 @@ def situation(
     return Situation(
         now=now,
         celsius=celsius,
+        hottest=celsius,
         before=before,
         at=at,
         trouble=trouble,
@@ -91,8 +93,8 @@ SEEN: list[tuple[Situation, tuple[Reason, bool] | None]] = [
     (situation(ON, now=4500.0, at=4499.0), (Reason.MAX_ON, False)),
     (situation(ON._replace(latch=True), now=4500.0, at=4499.0), (Reason.MAX_ON, True)),
     (situation(ON._replace(max_on=0.0), now=1e6, at=1e6), None),
-    (situation(now=599.0, forbidding=Reason.MAX_ON), (Reason.MAX_ON, False)),
-    (situation(now=600.0, forbidding=Reason.MAX_ON), None),
+    (situation(RESTING, now=599.0), (Reason.MAX_ON, False)),
+    (situation(RESTING, now=600.0), None),
     (situation(now=599.0, forbidding=Reason.STALE_TEMPERATURE), None),
     (situation(held="died"), (Reason.TOO_MANY_RESTARTS, False)),
     (situation(stuck="cellar"), (Reason.STUCK_ON, False)),
@@ -130,7 +132,7 @@ def test_a_situation_and_its_verdict(seen: Situation, expected: tuple[Reason, bo
             "34.50 °C, after more than 35 °C; heat may return at 34 °C",
         ),
         (situation(ON, now=4500.0, at=4499.0), "on for 60 min"),
-        (situation(now=1.0, at=0.0, forbidding=Reason.MAX_ON), "rests until it has been off for 10 min"),
+        (situation(RESTING, now=1.0, at=0.0), "rests until it has been off for 10 min"),
         (situation(stuck="cellar"), "every output is off because the relay of cellar sticks"),
         (
             situation(latched=Latched(Reason.RUNAWAY, "no warmer", "2026-01-05T06:00:00Z")),

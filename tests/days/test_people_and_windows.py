@@ -103,3 +103,60 @@ def test_a_boiler_runs_while_any_zone_asks() -> None:
     assert read(25.0, 15.0)
     assert not read(25.0, 25.0)
     assert house.said("a/reason") == house.said("b/reason") == "target-reached"
+
+
+def test_of_two_that_disagree_the_warmer_counts_and_a_known_liar_stays_out() -> None:
+    inside = Thermometer(max_rate=0.0)
+    house = SimulatedHouse(
+        thermometers={"a": inside, "b": inside, "c": inside},
+        zone=Zone(thermometer=("a", "b", "c"), heater="radiator"),
+    )
+    house.connect()
+
+    def read(**celsius: float) -> bool:
+        for _ in range(3):
+            house.run(10)
+            for name, value in celsius.items():
+                house.feed(Reading(name, value, house.time))
+        return house.relay.on
+
+    assert not read(a=20.5, b=20.6, c=0.0)
+    house.run(40)
+    assert not read(b=20.6, c=0.0), "a is dead, and c was a liar before"
+    assert not read(b=38.0, c=0.0)
+    assert house.reason == "over-temperature"
+
+
+def test_a_fault_of_the_zone_that_asked_ends_heat_and_another_zones_does_not() -> None:
+    inside = Thermometer(max_rate=0.0)
+    zones = {name: Zone(thermometer=name, heater="radiator") for name in ("a", "b")}
+    house = SimulatedHouse(thermometers={"a": inside, "b": inside}, zones=zones, min_on=600.0, min_off=0.0)
+    house.connect()
+
+    def read(**celsius: float) -> bool:
+        house.run(10)
+        for name, value in celsius.items():
+            house.feed(Reading(name, value, house.time))
+        return house.relay.on
+
+    assert read(b=15.0), "a never reads"
+    assert read(b=25.0), "b has what it wants, and the minimum time holds although a is at fault"
+    for _ in range(60):
+        read(b=25.0)
+    assert not house.relay.on
+    assert read(b=15.0)
+    house.run(31)
+    assert not house.relay.on, "b's sensor died: nobody answers for this heat any more"
+
+
+def test_a_slow_sensor_under_pi_control() -> None:
+    slow = SimulatedHouse(
+        thermometers={"slow": Thermometer(interval=300.0)},
+        zone=Zone(thermometer="slow", heater="radiator", control="pi"),
+    )
+    slow.connect()
+    for _ in range(200):
+        slow.room.relay = slow.relay.on
+        slow.feed(Reading("slow", slow.room.measure(), slow.time))
+        slow.run(300)
+    assert 18.0 < slow.room.air < 22.0

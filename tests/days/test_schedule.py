@@ -54,8 +54,7 @@ def test_a_target_ordered_in_between_holds_until_the_next_change_also_over_a_res
     until(made, 21.9)
     assert made.said("room/target") == "23.0"
 
-    again = SimulatedHouse(remembered=made.memory, mode="auto", optimum_start=False, schedule=WEEK)
-    again.time = made.time
+    again = SimulatedHouse(remembered=made.memory, begin=made.time, mode="auto", optimum_start=False, schedule=WEEK)
     again.connect()
     again.run(15)
     assert again.said("room/target") == "23.0"
@@ -133,8 +132,7 @@ def test_a_schedule_over_mqtt_is_validated_kept_and_said() -> None:
 
     made.order("room/schedule/set", '{"daily": ["06:00 18", "11:00 19"]}')
     assert made.said("room/target") == "19.0"
-    again = SimulatedHouse(remembered=made.memory, mode="auto", optimum_start=False, schedule=WEEK)
-    again.time = made.time
+    again = SimulatedHouse(remembered=made.memory, begin=made.time, mode="auto", optimum_start=False, schedule=WEEK)
     again.connect()
     assert msgspec.json.decode(again.said("room/schedule")) == {"daily": ["06:00 18", "11:00 19"]}
     again.order("room/schedule/set", "default")

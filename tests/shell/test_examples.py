@@ -14,7 +14,8 @@ def test_an_example_is_a_configuration(path: Path) -> None:
     config = devices.load(path)
 
     assert config.core.zones
-    assert [line for line in config.warnings if "this file cannot be read now" not in line] == []
+    expected = ("this file cannot be read now", "stuck_on_after")  # which yeast asks to be switched off
+    assert [line for line in config.warnings if not any(words in line for words in expected)] == []
 
 
 def test_there_is_one_for_each_that_people_ask_for() -> None:

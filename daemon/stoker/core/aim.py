@@ -41,20 +41,30 @@ class Orders:
 
 def aim(settings: Settings, orders: Orders, planned: Aim | None, away: bool, now: Now) -> Aim:
     """What holds now. `planned`: by the schedule. `away`: everybody is known to be away, and this zone follows that."""
+    otherwise = _chosen(settings, orders, planned, now)
     if now.mono < orders.boost_until:
-        return Aim(_preset(settings, "boost"), "boost", "boost", orders.boost_until)
+        return Aim(max(_preset(settings, "boost"), otherwise.target), "boost", "boost", orders.boost_until)
     if away:
-        least = min(_preset(settings, "away"), _base(settings, orders, planned, now).target)
-        return Aim(least, "nobody is at home", "away")
-    if orders.preset != "none":
-        return Aim(_preset(settings, orders.preset), f"preset {orders.preset}", orders.preset)
-    return _base(settings, orders, planned, now)
+        return Aim(min(_preset(settings, "away"), otherwise.target), "nobody is at home", "away")
+    return otherwise
+
+
+def _chosen(settings: Settings, orders: Orders, planned: Aim | None, now: Now) -> Aim:
+    """Without boost and absence."""
+    otherwise = _base(settings, orders, planned, now)
+    if orders.preset == "none":
+        return otherwise
+    target = _preset(settings, orders.preset)
+    if orders.preset == "away":  # which never is a reason to heat more
+        target = min(target, otherwise.target)
+    return Aim(target, f"preset {orders.preset}", orders.preset, otherwise.until)
 
 
 def _base(settings: Settings, orders: Orders, planned: Aim | None, now: Now) -> Aim:
     """Without boost, preset and absence."""
     if orders.target is not None and now.wall < orders.target_until:
-        return Aim(orders.target, "as ordered", until=now.mono + orders.target_until - now.wall)
+        entry = planned.entry if planned else None
+        return Aim(orders.target, "as ordered", until=now.mono + orders.target_until - now.wall, entry=entry)
     if planned and planned.entry:
         return planned._replace(until=now.mono + planned.entry.until - now.wall)
     if mode(settings, orders) == "auto" and not now.synchronised:
@@ -64,13 +74,17 @@ def _base(settings: Settings, orders: Orders, planned: Aim | None, now: Now) -> 
 
 def scheduled(settings: Settings, entry: Entry, zone: tzinfo) -> Aim:
     """What an entry of the schedule aims at."""
-    target = _preset(settings, entry.what) if isinstance(entry.what, str) else entry.what
+    target = _preset(settings, entry.what) if isinstance(entry.what, str) else _within(settings, entry.what)
     return Aim(target, f"schedule: {entry.text(zone)}", entry=entry)
 
 
 def _preset(settings: Settings, name: str) -> float:
     """A preset's target, within the zone's limits."""
     target: float = getattr(settings.presets, name)
+    return _within(settings, target)
+
+
+def _within(settings: Settings, target: float) -> float:
     return min(max(target, settings.target_min), settings.target_max)
 
 

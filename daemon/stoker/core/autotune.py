@@ -126,10 +126,11 @@ class Autotune:
 
     def _end(self, why: str) -> None:
         """Read the gains off the swings there are; the first began from somewhere else."""
-        if len(self._swings) < 2:
-            self._fail(why)
+        swings = [swing for swing in self._swings[1:] if 0 < swing.heated < swing.ended - swing.began]
+        if not swings:
+            self._fail(why or "no swing told anything")
             return
-        process = read_off(self._swings[1:])
+        process = read_off(swings)
         gains = simc(process, self.cycle)
         text = f"{process.rate * 3600:.2f} K/h, {process.delay / 60:.1f} min: {gains.kp:.2f}/K, {gains.ti / 60:.0f} min"
         self.progress = Progress(1.0, text, gains)

@@ -162,6 +162,9 @@ class Evidence:
             self._switched_off = None
             return
         after, passed = self.settings.stuck_on_after, mean.at - began.at
+        if passed > 2 * after:  # what takes longer is the season, not a heater
+            self._switched_off = None
+            return
         if after and passed >= after and mean.celsius - began.celsius >= self.settings.stuck_on_rise:
             text = f"{began.celsius:.2f} °C when switched off {span(passed)} ago, {mean.celsius:.2f} °C now"
             self.findings = self.findings._replace(stuck_on=f"{text}, and no fall between: the relay seems to stick")

@@ -27,18 +27,26 @@ class Heater:
         self.retry_at = math.inf
         self._pause = RETRY_FIRST
         self._distrust = 0.0
+        self._asked_by: set[int] = set()  # the zones that asked when any did, by their place
+        self._stretch = 0.0  # s that it was on for, the last time
         self.decision = Decision(False, Reason.NO_TEMPERATURE_YET, "just started")
 
     def relay(self, now: float) -> Relay:
         """What its zones' interlocks may know of it."""
         settings = self.settings
         until = now if self.on else self.heated_until
-        return Relay(self.on, self.since, until, settings.max_on, settings.max_on_rest, settings.max_on_latch)
+        return Relay(
+            self.on, self.since, until, settings.max_on, settings.max_on_rest, settings.max_on_latch, self._stretch
+        )
 
     def decide(self, wishes: Iterable[Decision], now: float) -> Decision:
         """From what the zones ask to what the relay shall do now."""
         asked = list(wishes) or [Decision(False, Reason.NO_ZONE, "no zone has this heater", fault=True)]
-        wish = next((wish for wish in asked if wish.on), asked[0])
+        if asking := {number for number, wish in enumerate(asked) if wish.on}:
+            self._asked_by = asking
+        # Once nobody asks any more, those count who did: their fault ends heat at once, another zone's does not.
+        heard = [wish for number, wish in enumerate(asked) if number in self._asked_by] or asked
+        wish = next((wish for wish in heard if wish.on or wish.fault), heard[0])
         decision = self._settle(wish, now)
         until = min(decision.until, *(wish.until for wish in asked))
         self.decision = decision._replace(until=until)
@@ -62,6 +70,7 @@ class Heater:
         """The driver did it."""
         if self.on:
             self.heated_until = now
+            self._stretch = now - self.since
         if on is not self.on or self.failure:
             self.since = now
         if on:

@@ -16,6 +16,7 @@ from stoker.core.messages import Reason
 from stoker.core.thermometer import Trouble
 
 OVER_TEMPERATURE_RELEASE = 1.0  # K below the limit before heat may return
+TOLERANCE = 1e-6  # s; sums of floats
 OUR_HEAT = 1800.0  # s after switching off during which a temperature that is too high is blamed on the heater
 
 
@@ -28,6 +29,7 @@ class Relay(NamedTuple):
     max_on: float
     rest: float
     latch: bool  # after max_on somebody has to reset it
+    stretch: float = 0.0  # s that it was on for, the last time
 
 
 class Around(NamedTuple):
@@ -52,6 +54,7 @@ class Situation(Struct, frozen=True):
     now: float
     celsius: float | None  # the last reading taken
     before: float | None  # the one before it
+    hottest: float | None  # of all that measure the place
     at: float  # when the last was measured, or when the waiting for the first began
     trouble: Trouble | None  # why there is none newer
     stale_after: float
@@ -117,7 +120,7 @@ def _stale(situation: Situation) -> str:
 
 
 def _over_temperature(situation: Situation) -> str:
-    celsius, limit = situation.celsius, situation.max_temperature
+    celsius, limit = situation.hottest, situation.max_temperature
     if celsius is None:
         return ""
     if celsius > limit:
@@ -168,7 +171,7 @@ def _max_on(situation: Situation) -> str:
         return ""
     if relay.on:
         return f"on for {span(situation.now - relay.since)}" if situation.now >= situation.max_on_at else ""
-    if situation.forbidding is Reason.MAX_ON and situation.now < situation.max_on_at:
+    if relay.stretch >= relay.max_on - TOLERANCE and situation.now < situation.max_on_at:
         return f"rests until it has been off for {span(relay.rest)}"
     return ""
 

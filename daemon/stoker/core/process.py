@@ -166,7 +166,9 @@ class Reactions:
             return None
         ahead = max(WINDOW, length / 4)
         step = max(1, round(ahead / SAMPLE))
-        pairs = zip(self._rise, self._rise[step:], strict=False)
+        pairs = list(zip(self._rise, self._rise[step:], strict=False))
+        if not pairs:  # the sensor is so slow that the rise has few samples
+            return None
         steepest, middle, risen = max(
             (
                 (b.celsius - a.celsius) / (b.at - a.at) - slope,

@@ -286,6 +286,7 @@ class Stoker:
                 self._out.append(Remember(f"{zone}/mode", mode))
             case SetTarget(zone, target):
                 self._out.append(Remember(f"{zone}/target", None if target is None else repr(target)))
+                self._out.append(Remember(f"{zone}/preset", None))  # which a target ends
                 until = self.zones[zone].orders.target_until
                 self._out.append(Remember(f"{zone}/{TARGET_UNTIL}", None if until == math.inf else repr(until)))
             case SetPreset(zone, preset):
@@ -425,9 +426,10 @@ class Stoker:
         relay, now = self.heaters[zone.settings.heater].relay(self._now.mono), self._now.mono
         around = interlocks.Around(relay, self._restarts.text(now), elsewhere)
         several = {name: self.thermometers[name] for name in self._of(zone.name)}
-        seen = together(list(several.values()), zone.stale_after, now)
+        seen = together(several, self._outliers[zone.name], zone.stale_after, now)
         if seen.celsius is not None:
-            self._tell_outliers(zone.name, outliers(several, seen.celsius), seen.celsius)
+            found = outliers(several, seen.celsius, zone.stale_after, now)
+            self._tell_outliers(zone.name, found, seen.celsius)
         tuning, rises = zone.tuning.progress if zone.tuning else None, len(zone.preheat.rises)
         wish = zone.decide(self._view(zone, seen), self._now, around)
         self._tell_learnt(zone, tuning, rises)
@@ -494,7 +496,7 @@ class Stoker:
     def _tell_outliers(self, zone: str, found: list[str], median: float) -> None:
         for name in found:
             if name not in self._outliers[zone]:
-                text = f"differs from the median {median:.2f} °C of zone {zone}, so it doesn't count there"
+                text = f"differs from the {median:.2f} °C that count in zone {zone}, so it doesn't count there"
                 self._trouble(name, Trouble("outlier", text))
         self._outliers[zone] = found
 

@@ -33,6 +33,7 @@ class Seen(NamedTuple):
     celsius: float | None
     at: float  # when the oldest reading that counts was measured; before the first, when the waiting began
     trouble: Trouble | None  # why there is none newer
+    hottest: float | None = None  # of all that count; what limits look at
 
 
 class Thermometer:
@@ -67,7 +68,7 @@ class Thermometer:
 
     def seen(self) -> Seen:
         """What is known."""
-        return Seen(self.celsius, self.at, self.trouble)
+        return Seen(self.celsius, self.at, self.trouble, self.celsius)
 
     def worth_telling(self, reason: str, now: float) -> bool:
         """Tell the same trouble at most once in `REPEAT` seconds, however often it comes and goes."""
@@ -136,20 +137,24 @@ READING_RULES = (
 )
 
 
-def together(several: Sequence[Thermometer], stale_after: float, now: float) -> Seen:
-    """The median of those that have a fresh reading; the dead ones are left out, and an outlier moves nothing.
+def together(several: Mapping[str, Thermometer], liars: Sequence[str], stale_after: float, now: float) -> Seen:
+    """The median of those that have a fresh reading; the dead ones and known liars are left out.
 
-    Where none is fresh, the freshest of the stale.
+    Where two disagree nobody knows which is wrong: the warmer counts, which heats less. Where none is fresh, the
+    freshest of the stale.
     """
-    fresh = [one for one in several if one.celsius is not None and now < one.at + stale_after]
-    if len(fresh) < 2:
-        return max(fresh or several, key=lambda one: (one.celsius is not None, one.at)).seen()
-    values = [one.celsius for one in fresh if one.celsius is not None]
-    return Seen(statistics.median(values), min(one.at for one in fresh), None)
+    fresh = {name: one for name, one in several.items() if one.celsius is not None and now < one.at + stale_after}
+    counting = [one for name, one in fresh.items() if name not in liars] or list(fresh.values())
+    if not counting:
+        return max(several.values(), key=lambda one: (one.celsius is not None, one.at)).seen()
+    values = [one.celsius for one in counting if one.celsius is not None]
+    apart = len(values) == 2 and max(values) - min(values) > OUTLIER
+    celsius = max(values) if apart else statistics.median(values)
+    trouble = counting[0].trouble if len(counting) == 1 else None
+    return Seen(celsius, min(one.at for one in counting), trouble, celsius if len(values) > 2 else max(values))
 
 
-def outliers(several: Mapping[str, Thermometer], celsius: float) -> list[str]:
-    """Those that differ from the median by more than `OUTLIER`, where three or more measure one place."""
-    if len(several) < 3:
-        return []
-    return [name for name, one in several.items() if one.celsius is not None and abs(one.celsius - celsius) > OUTLIER]
+def outliers(several: Mapping[str, Thermometer], celsius: float, stale_after: float, now: float) -> list[str]:
+    """Those with a fresh reading that differs by more than `OUTLIER` from what counts."""
+    fresh = {name: one for name, one in several.items() if one.celsius is not None and now < one.at + stale_after}
+    return [name for name, one in fresh.items() if one.celsius is not None and abs(one.celsius - celsius) > OUTLIER]

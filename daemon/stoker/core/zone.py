@@ -106,8 +106,7 @@ class Zone:
         """Take an order. A mode ordered ends an order by hand: the last word counts."""
         match order:
             case SetMode(mode=mode):
-                self.orders.mode = mode
-                self.by_hand = None
+                self._change_mode(mode)
             case SetTarget(target=target):
                 self.orders.target, self.orders.preset, self.orders.boost_until = target, "none", -math.inf
                 self.orders.target_until = self._next_change(now)
@@ -128,6 +127,13 @@ class Zone:
                 self.fault = self.forbidding = None
                 self.evidence = Evidence(self.settings)
 
+    def _change_mode(self, mode: str | None) -> None:
+        """The last word counts: an order by hand ends, and coming to auto a target that was ordered before."""
+        before, self.orders.mode, self.by_hand = self.mode, mode, None
+        if self.mode == "auto" and before != "auto":
+            self.orders.target = None
+        self.orders.target_until = math.inf  # out of auto a target stays until another is ordered
+
     def _next_change(self, now: Now) -> float:
         """How long a target ordered now holds, Unix time: with a schedule until its next change."""
         if self.mode != "auto" or self.schedule is None or not now.synchronised:
@@ -139,12 +145,26 @@ class Zone:
         self.orders, self.heating, self.forbidding = old.orders, old.heating, old.forbidding
         if old.settings.heater == self.settings.heater:
             self.by_hand = old.by_hand
-            self.preheat = old.preheat
-            self.tune(old.gains)
+            self.preheat, self._early_until = old.preheat, old._early_until
+            self._adopt_control(old)
+        if old.settings.window == self.settings.window:
+            self.window = old.window
         self.wish, self.decision = old.wish, old.decision
         target = self.orders.target
         if target is not None and not self.settings.target_min <= target <= self.settings.target_max:
             self.orders.target = None  # the limits are new, and it is outside of them
+
+    def _adopt_control(self, old: "Zone") -> None:
+        """Go on without a bump, where control is the same."""
+        if (old.settings.control, old.settings.cycle, old.settings.heating_curve, old._heater) == (
+            self.settings.control,
+            self.settings.cycle,
+            self.settings.heating_curve,
+            self._heater,
+        ):
+            self.pi, self.tuning, self.gains = old.pi, old.tuning, old.gains
+        else:
+            self.tune(old.gains)
 
     def adopt_evidence(self, old: "Zone") -> None:
         """Go on with what the readings said, where thermometer, heater and limits are the same as before."""
@@ -174,7 +194,10 @@ class Zone:
         """What this zone asks of its heater now; kept as `wish`."""
         seen = view.seen
         away = view.away and self.settings.follows_presence
-        self.aim = aim.aim(self.settings, self.orders, self._planned(now), away, now)
+        planned = self._planned(now)
+        if planned and planned.entry:  # also for one that was ordered while the clock was wrong
+            self.orders.target_until = min(self.orders.target_until, planned.entry.until)
+        self.aim = aim.aim(self.settings, self.orders, planned, away, now)
         self._look_ahead(view, now)
         demand = self._demand(view, now.mono)
         self._look(seen, around.relay.on, demand.on or self._cold(seen.celsius, demand.reason))
@@ -182,6 +205,7 @@ class Zone:
             now=now.mono,
             celsius=seen.celsius,
             before=self._before,
+            hottest=seen.celsius if seen.hottest is None else seen.hottest,
             at=seen.at,
             trouble=seen.trouble,
             stale_after=self.stale_after,
@@ -263,8 +287,7 @@ class Zone:
             self.by_hand = None
         if self.by_hand:
             self._look_on(view, now, Reason.BY_HAND)
-            text = f"ordered {'on' if self.by_hand.on else 'off'} by hand"
-            return Decision(self.by_hand.on, Reason.BY_HAND, text, until=self.by_hand.until)
+            return self._by_hand(self.by_hand, celsius)
         if self.mode == "off":
             self._look_on(view, now, Reason.MODE_OFF)
             return self._against_frost(celsius, Reason.MODE_OFF, "the zone's mode is off")
@@ -278,6 +301,11 @@ class Zone:
             return self._proportional(self.pi, celsius, view, now)
         return self._two_point(celsius)
 
+    def _by_hand(self, order: ByHand, celsius: float | None) -> Decision:
+        if order.on:
+            return Decision(True, Reason.BY_HAND, "ordered on by hand", until=order.until)
+        return self._against_frost(celsius, Reason.BY_HAND, "ordered off by hand")._replace(until=order.until)
+
     def _two_point(self, celsius: float) -> Decision:
         limits = control.band(self.aim.target, self.settings.hysteresis)
         self.heating = control.wants_heat(celsius, limits, self.heating)
@@ -289,6 +317,8 @@ class Zone:
 
     def _proportional(self, pi: PI, celsius: float, view: View, now: float) -> Decision:
         at = view.seen.at
+        if self.tuning and self.tuning.target != self.aim.target:
+            self.tuning.abort(f"{self.aim.target:g} °C are wanted now")
         if self.tuning and not self.tuning.progress.ended:
             pi.hold(celsius, at, now, relay_on=view.relay_on)
             demand = self.tuning.demand(celsius, at, now, relay_on=view.relay_on)
