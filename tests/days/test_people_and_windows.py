@@ -1,10 +1,12 @@
 """Who is at home, an open window, several thermometers in one place, several places on one boiler."""
 
 import msgspec
+from msgspec.structs import replace
 
 from fakes import SimulatedHouse
 from stoker.core.messages import Message, Reading
 from stoker.core.settings import Presence, Thermometer, Zone
+from stoker.core.stoker import Kept
 from stoker_drivers.mock import Room
 
 HOME = Presence(latitude=52.5, longitude=13.4, people={"phone": "Position", "tablet": "tablet/position"})
@@ -160,3 +162,23 @@ def test_a_slow_sensor_under_pi_control() -> None:
         slow.feed(Reading("slow", slow.room.measure(), slow.time))
         slow.run(300)
     assert 18.0 < slow.room.air < 22.0
+
+
+def test_after_a_reload_without_the_zone_that_asked_the_fault_of_any_other_ends_its_heat() -> None:
+    inside = Thermometer(max_rate=0.0)
+    names = {"a", "b", "c"}
+    zones = {name: Zone(thermometer=name, heater="radiator") for name in sorted(names)}
+    house = SimulatedHouse(thermometers=dict.fromkeys(names, inside), zones=zones, min_on=3600.0, min_off=0.0)
+    house.connect()
+    house.run(10)
+    house.feed(Reading("b", 25.0, house.time))
+    house.feed(Reading("a", 15.0, house.time))
+    assert house.relay.on
+    house.run(25)
+    assert house.relay.on, "c never read, but it is a's heat"
+
+    settings = replace(house.settings, zones={"b": zones["b"], "c": zones["c"]})
+    house.core, _, effects = house.core.replace(settings, Kept(names, {"radiator"}), house.now())
+    house._carry_out(effects)
+    house.run(1)
+    assert not house.relay.on, "nobody who asked for it is left"

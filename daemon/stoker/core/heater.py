@@ -39,6 +39,10 @@ class Heater:
             self.on, self.since, until, settings.max_on, settings.max_on_rest, settings.max_on_latch, self._stretch
         )
 
+    def new_zones(self) -> None:
+        """Its zones may be others now: who asked before is not known by their place any more, so every fault counts."""
+        self._asked_by = set()
+
     def decide(self, wishes: Iterable[Decision], now: float) -> Decision:
         """From what the zones ask to what the relay shall do now."""
         asked = list(wishes) or [Decision(False, Reason.NO_ZONE, "no zone has this heater", fault=True)]

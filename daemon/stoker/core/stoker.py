@@ -181,6 +181,7 @@ class Stoker:
         for name in self.heaters.keys() & kept.heaters:
             new.heaters[name] = self.heaters[name]
             new.heaters[name].settings = settings.heaters[name]
+            new.heaters[name].new_zones()
         for name in self.zones.keys() & new.zones.keys():
             new.zones[name].adopt(self.zones[name])
             if kept.thermometers >= set(new._of(name)) and new.zones[name].settings.heater in kept.heaters:
