@@ -30,6 +30,7 @@ ONLY = [
     Only("paho", ("stoker.link",), "its callbacks run in its thread; whatever they need to know stays with them"),
     Only("gpiozero", ("stoker_drivers.relay",), "one place pins the pin factory and claims lines at their off level"),
     Only("lgpio", ("stoker_drivers.relay",), "it stands below gpiozero"),
+    Only("gpiod", ("stoker_drivers.gpiochip",), "the kernel's own interface, without gpiozero's layers"),
     Only("w1thermsensor", ("stoker_drivers.ds18b20",), "its gaps are mended in one place"),
     Only("systemd", ("stoker.systemd",), "the daemon runs where there is none"),
     Only("sqlite3", ("stoker.store",), "one place knows what survives a restart"),

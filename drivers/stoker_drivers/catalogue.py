@@ -20,6 +20,7 @@ _BUILT_IN = {
     },
     "heater": {
         "gpio": "stoker_drivers.relay:Relay",
+        "gpiochip": "stoker_drivers.gpiochip:GpioChip",
         "mock": "stoker_drivers.mock:MockHeater",
     },
 }
