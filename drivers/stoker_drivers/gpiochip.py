@@ -31,10 +31,7 @@ class GpioChip:
         chip: Annotated[
             str, Meta(min_length=1, description="the GPIO chip's label or number, as `gpiodetect` shows it")
         ]
-        line: Annotated[
-            Annotated[int, Meta(ge=0, le=1023)] | Annotated[str, Meta(min_length=1)],
-            Meta(description="number or name of the line, as `gpioinfo` shows it"),
-        ]
+        line: Annotated[str, Meta(min_length=1, description="name or number of the line, as `gpioinfo` shows it")]
         active_high: Annotated[bool, Meta(description="false: the relay is on while the line is low")] = True
         bias: Annotated[
             Literal["as-is", "disabled", "pull-up", "pull-down"],
@@ -144,18 +141,14 @@ def _name(chip: Any) -> str:
     return f"{info.name} ({info.label})"
 
 
-def _offset(chip: Any, line: int | str) -> int:
-    lines = chip.get_info().num_lines
-    if isinstance(line, int):
-        if line >= lines:
-            raise HeaterError(f"{_name(chip)} has no line {line}: it has 0 to {lines - 1}")
-        return line
+def _offset(chip: Any, line: str) -> int:
     try:
         return int(chip.line_offset_from_id(line))
     except (OSError, ValueError):
+        lines = chip.get_info().num_lines
         names = [name for name in (chip.get_line_info(each).name for each in range(lines)) if name]
-        there = f"there are: {', '.join(names[:60])}" if names else "its lines have no names, so give the number"
-        raise HeaterError(f"{_name(chip)} has no line called {line!r}; {there}") from None
+        called = f", called {', '.join(names[:60])}" if names else ""
+        raise HeaterError(f"{_name(chip)} has no line {line!r}: it has 0 to {lines - 1}{called}") from None
 
 
 def _holder(chip: Any, offset: int) -> str:

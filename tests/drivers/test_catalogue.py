@@ -19,7 +19,7 @@ def test_every_thermometer_has_options_of_its_own(name: str) -> None:
     assert_driver(catalogue.thermometer(name))
 
 
-@pytest.mark.parametrize("name", ["gpio", "mock"])
+@pytest.mark.parametrize("name", ["gpio", "gpiochip", "mock"])
 def test_every_heater_has_options_of_its_own(name: str) -> None:
     assert_driver(catalogue.heater(name))
 
@@ -34,7 +34,7 @@ def assert_driver(driver: catalogue.Driver[object]) -> None:
 
 def test_the_names_are_listed() -> None:
     assert catalogue.thermometers() == ["ds18b20", "kernel", "mock", "remote"]
-    assert catalogue.heaters() == ["gpio", "mock"]
+    assert catalogue.heaters() == ["gpio", "gpiochip", "mock"]
 
 
 def test_an_unknown_name_tells_the_known_ones() -> None:
