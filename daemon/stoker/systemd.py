@@ -1,4 +1,4 @@
-"""What systemd wants to hear: READY, STATUS, WATCHDOG, STOPPING.
+"""What systemd wants to hear: READY, STATUS, WATCHDOG, STOPPING, and entries of the journal.
 
 Rule: the watchdog is fed by a finished pass of the loop and by nothing else, so whatever hangs the loop starves it.
 Without systemd (no NOTIFY_SOCKET) nothing is imported and nothing is said.
@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from stoker.core.messages import Input, Reading, ReadingFailed
@@ -78,6 +78,19 @@ def _notify() -> Callable[[str], Any] | None:
         )
         return None
     return daemon.notify  # type: ignore[no-any-return]
+
+
+def journal() -> Callable[[Mapping[str, str]], None] | None:
+    """What sends an entry to the journal, field by field; None where there is none to send to."""
+    try:
+        native: Any = importlib.import_module("systemd.journal")
+    except ImportError:
+        return None
+
+    def send(entry: Mapping[str, str]) -> None:
+        native.sendv(*(f"{name}={value}" for name, value in entry.items()))
+
+    return send
 
 
 def _watchdog_period() -> float:

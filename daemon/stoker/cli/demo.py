@@ -17,7 +17,7 @@ from stoker.config import Config
 from stoker.core.messages import Message
 from stoker.demo.broker import BrokerError, DemoBroker
 from stoker.link.link import Link
-from stoker.log import to
+from stoker.log import to, to_stream
 from stoker_drivers import mock
 
 log = logging.getLogger("stoker")
@@ -100,7 +100,7 @@ def main(arguments: Namespace) -> int:
 
 def _show(config: Config, path: Path) -> int:
     signals.block()  # now that the broker runs, which is to be ended by them
-    to(sys.stdout, logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"), logging.WARNING)
+    to(to_stream(sys.stdout), logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"), logging.WARNING)
     log.setLevel(logging.INFO)
     logging.getLogger("stoker.link").setLevel(logging.DEBUG)  # tells every reading that was published
     director = Link(config.mqtt, _stage, client_id="stoker-demo-director", subscriptions=[FAULTS])

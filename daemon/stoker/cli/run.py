@@ -11,7 +11,7 @@ from stoker.cli import configuration
 def main(arguments: Namespace) -> int:
     """Run until a signal ends it."""
     config = configuration.load(arguments.config)
-    log.to_stderr(arguments.verbose)
+    log.start(arguments.verbose)
     for warning in config.warnings:
         logging.getLogger("stoker").warning("%s", warning)
     return App(config, arguments.config).run()

@@ -1,0 +1,88 @@
+"""A device in a virtual machine: a thermometer on the kernel's 1-wire bus, a relay on a GPIO line, stoker's service.
+
+The relay's level is read from the kernel's side of the chip, not from our program.
+"""
+
+from system.machines import Machine
+
+SENSOR = "0316a2792c1e"
+LINE = 17
+COLD, WARM = "15000", "26000"  # what the kernel calls °C
+
+TABLES = """\
+[device]
+id = "cellar"
+[mqtt]
+host = "{host}"
+port = 1883
+tls.enabled = false
+[thermometers.inside]
+driver = "ds18b20"
+interval = "2s"
+publish = "TEMPERATURE"
+[heaters.radiator]
+{heater}
+active_high = {active_high}
+min_on = 0
+min_off = 0
+[zones.room]
+thermometer = "inside"
+heater = "radiator"
+target = 21.0
+stale_after = "10s"
+"""
+
+GPIOCHIP = f'driver = "gpiochip"\nchip = "pinctrl-bcm2711"\nline = "{LINE}"'
+GPIO = f'driver = "gpio"\npin = {LINE}'
+
+SIMULATED = f"cat /sys/devices/platform/gpio-sim.0/gpiochip*/sim_gpio{LINE}/value"
+
+
+class Device:
+    """`heat` it, do something bad to it, and see when it is off."""
+
+    def __init__(self, machine: Machine, heater: str = GPIOCHIP, level: str = SIMULATED) -> None:
+        self.machine = machine
+        self.heater = heater
+        self.level = level  # a command that prints 1 or 0
+        self.active_high = True
+        machine.run(
+            "modprobe wire timeout=1 slave_ttl=3; modprobe w1_therm && modprobe w1_fake &&"
+            f" {{ grep -qi {SENSOR} /sys/kernel/w1_fake/control ||"
+            f" echo add {SENSOR} {COLD} >/sys/kernel/w1_fake/control; }}"
+        )
+        machine.wait_for(f"test -e /sys/bus/w1/devices/28-{SENSOR}/w1_slave")
+        self.is_measured(COLD)
+        self.configure()
+
+    def configure(self, active_high: bool = True, host: str = "localhost") -> None:
+        """Write the configuration."""
+        self.active_high = active_high
+        text = TABLES.replace("{host}", host).replace("{heater}", self.heater)
+        self.machine.put(text.replace("{active_high}", str(active_high).lower()), "/etc/stoker/stoker.toml")
+
+    def sensor(self, command: str) -> None:
+        """Tell the simulated bus: `temp ID MILLI`, `present ID 0`, `short 1` ..."""
+        self.machine.run(f"echo {command} >/sys/kernel/w1_fake/control")
+
+    def is_measured(self, milli: str) -> None:
+        """From the next conversion on."""
+        self.sensor(f"temp {SENSOR} {milli}")
+
+    def heat(self) -> None:
+        """Start the service, and wait until it heats."""
+        self.machine.run("systemctl restart stoker")
+        self.wait_until(on=True)
+
+    def wait_until(self, on: bool, within: float = 60.0) -> float:
+        """Seconds until the relay is so."""
+        wanted = int(on is self.active_high)
+        return self.machine.wait_for(f'test "$({self.level})" = {wanted}', within)
+
+    def end(self) -> None:
+        """Whatever became of it, leave the machine as it was."""
+        self.machine.run(
+            "systemctl stop stoker; systemctl reset-failed stoker 2>/dev/null;"
+            " rm -rf /etc/stoker/stoker.toml /run/systemd/system/stoker.service.d /var/lib/stoker/*;"
+            " systemctl daemon-reload"
+        )
