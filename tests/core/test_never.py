@@ -160,7 +160,7 @@ class Anything(RuleBasedStateMachine):
         if on:
             self.check_fresh(name)
             assert name not in self.latched, "heat in a latched zone"
-            young = self.time - self.started < self.settings.stable_after
+            young = self.time - self.started < self.settings.stable_after - EPSILON
             assert not young or self.deaths < self.settings.max_restarts, "heat after so many deaths"
             self.heated |= young
             assert since >= heater.min_off - EPSILON
@@ -270,7 +270,7 @@ class Anything(RuleBasedStateMachine):
             relay.broken = ""
             relay.switch("", False, self.time)
         self.accepted = dict.fromkeys(self.accepted, -math.inf)
-        if self.time - self.started >= self.settings.stable_after:
+        if self.time - self.started >= self.settings.stable_after - EPSILON:
             self.deaths = 0
         elif self.heated:
             self.deaths += 1
