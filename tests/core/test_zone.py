@@ -108,13 +108,14 @@ def test_heat_is_missed_in_a_pause_below_the_band_but_not_where_somebody_chose_t
     assert missed(4.0, SetMode("room", "off")), "against frost"
 
 
-def test_frost_is_fought_in_a_band_of_one_kelvin() -> None:
-    place = Place(mode="off")
-    heats: list[bool] = []
-    for celsius in (5.5, 5.0, 4.9, 5.5, 6.0, 6.1, 5.5):
-        place.later(10.0)
-        heats.append(place.at(celsius).on)
-    assert heats == [False, False, True, True, True, False, False]
+def test_frost_is_fought_in_the_band_of_any_target_but_in_no_wider_one_than_a_kelvin() -> None:
+    for hysteresis, low, high in ((0.5, 4.75, 5.25), (1.0, 4.5, 5.5), (3.0, 4.5, 5.5)):
+        place = Place(mode="off", hysteresis=hysteresis)
+        heats: list[bool] = []
+        for celsius in (high, low, low - 0.01, low + 0.01, high, high + 0.01, high - 0.01):
+            place.later(10.0)
+            heats.append(place.at(celsius).on)
+        assert heats == [False, False, True, True, True, False, False]
 
 
 def test_a_target_ordered_ends_a_preset_and_a_boost() -> None:
