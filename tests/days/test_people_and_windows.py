@@ -38,6 +38,33 @@ def test_when_everybody_has_left_the_heating_goes_down_and_comes_back_with_the_f
     assert "52.5" not in house.broker.retained["stoker/shed/state"].decode(), "where somebody is, is not said"
 
 
+def test_whatever_else_a_phone_says_moves_nobody() -> None:
+    """OwnTracks sends more than places; the log tells once of what it cannot read, however often that comes."""
+    house = SimulatedHouse(presence=replace(HOME, people={"phone": "Position"}))
+    house.connect()
+    at(house, "Position", '{"_type":"location","lat":53.0,"lon":13.4,"acc":12,"tst":1767571200}')
+    assert house.said("room/preset") == "away"
+    told = len(house.log)
+    for payload in (
+        '{"_type":"lwt","tst":1767571300}',
+        '{"_type":"waypoint","desc":"home","lat":52.5,"lon":13.4,"rad":50,"tst":1767571300}',
+        '{"_type":"waypoints","waypoints":[]}',
+        '{"_type":"transition","event":"leave","desc":"work","lat":53.0,"lon":13.4,"tst":1767571301}',
+        '{"_type":"location","lat":52.5,"lon":13.4,"tst":1767571100}',
+        '{"_type":"status","iOS":{}}',
+        '{"_type":"card","name":"Ann"}',
+        "",
+    ):
+        at(house, "Position", payload)
+        assert house.said("room/preset") == "away", payload
+    assert len(house.log) == told
+    for _ in range(100):
+        at(house, "Position", "unavailable")
+    assert [line.level for line in house.log[told:]] == ["warning"]
+    at(house, "Position", '{"_type":"transition","event":"enter","desc":"home","tst":1767571400}')
+    assert house.said("room/preset") == "none"
+
+
 def test_absence_survives_a_restart_and_never_raises_a_target() -> None:
     house = SimulatedHouse(presence=HOME)
     house.connect()

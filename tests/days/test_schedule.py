@@ -47,6 +47,21 @@ def test_a_day_follows_the_schedule() -> None:
     assert made.said("room/target") == "21.5", "Saturday"
 
 
+def test_why_is_told_anew_although_the_target_is_the_same() -> None:
+    made = SimulatedHouse(
+        room=Room(start=20.0, noise=0.0), mode="auto", optimum_start=False, schedule={"daily": ("06:30 20", "22:00 20")}
+    )
+    made.synchronised = False
+    made.connect()
+    made.run(20)
+    assert made.state()["because"] == "the clock is not synchronised, so the schedule rests"
+    made.synchronised = True
+    made.run(20)
+    assert made.state()["because"] == "schedule: 20 °C until Monday 06:30"
+    until(made, 6.51)
+    assert made.state()["because"] == "schedule: 20 °C until Monday 22:00"
+
+
 def test_a_target_ordered_in_between_holds_until_the_next_change_also_over_a_restart() -> None:
     made = house()
     until(made, 10)

@@ -94,6 +94,8 @@ class Stoker:
             self._people_on.setdefault(topic, []).append(person)
         self._outliers: dict[str, list[str]] = {name: [] for name in self.zones}  # zone -> its thermometers
         self._said: dict[str, bytes] = {}
+        self._explained: dict[str, tuple[object, ...]] = {}  # zone -> what only `state` says of it
+        self._not_understood: dict[str, str] = {}  # person -> why, as the log last said it
         self._changed = True  # something that `state` doesn't show yet
         self._awaited: set[str] = set()  # heaters whose driver has not answered yet
         self._to_say: dict[str, Zone] = {}
@@ -243,8 +245,11 @@ class Stoker:
         try:
             what = presence.decode(message.payload)
         except ValueError as error:
-            self._log("warning", f"{person}: {error}")
+            if str(error) != self._not_understood.get(person):
+                self._not_understood[person] = str(error)
+                self._log("warning", f"{person}: {error}")
             return
+        self._not_understood.pop(person, None)
         if isinstance(what, presence.Position) and not (
             self.settings.presence.latitude or self.settings.presence.longitude
         ):
@@ -560,6 +565,9 @@ class Stoker:
         self._say(routes["tune"], _tuning(zone).encode() if zone.pi else b"")
         self._say(routes["schedule"], zone.schedule.to_json() if zone.schedule else b"")
         self._say(routes["fault"], zone.fault.reason.encode() if zone.fault else b"none")
+        if self._explained.get(zone.name) != (explained := (zone.aim.because, zone.by_hand)):
+            self._explained[zone.name] = explained
+            self._changed = True
 
     def _action(self, zone: Zone) -> str:
         if self.heaters[zone.settings.heater].on:
