@@ -66,6 +66,32 @@ def test_an_order_by_hand_goes_on() -> None:
     assert house.reason == "by-hand"
 
 
+def test_a_boost_goes_on_and_ends_in_its_time() -> None:
+    house = SimulatedHouse(room=Room(start=15.0, noise=0.0), mode="off")
+    house.connect()
+    house.run(20)
+    house.order("room/preset/set", "boost")
+    house.run(1800)
+    reload(house, replace(house.settings, zones={"room": replace(house.settings.zones["room"], target=19.0)}))
+    assert (house.said("room/preset"), house.relay.on) == ("boost", True)
+    house.run(1800)
+    assert (house.said("room/preset"), house.relay.on) == ("none", False)
+
+
+def test_an_open_window_stays_open_unless_another_thermometer_has_to_say_so() -> None:
+    house = SimulatedHouse(room=Room(start=18.0, noise=0.02), window={"fall": 1.0})
+    house.connect()
+    house.run(600)
+    house.room.air -= 1.5
+    house.run_until(lambda: house.reason == "open-window", within=180)
+    reload(house, replace(house.settings, zones={"room": replace(house.settings.zones["room"], target=21.0)}))
+    house.run(30)
+    assert house.reason == "open-window"
+    reload(house, house.settings, Kept(set(), {"radiator"}))
+    house.run(30)
+    assert house.relay.on
+
+
 def test_another_thermometer_under_the_same_name_must_read_before_there_is_heat() -> None:
     house = heating_house()
     house._next_reading = house.time + 8
