@@ -144,7 +144,7 @@ class WebSocket:
     def _control(self, kind: int, body: bytes) -> None:
         if kind == CLOSE:
             self._closed = True
-        if kind == PING and len(self._unsent) < MOST_UNSENT:
+        if kind == PING and len(self._unsent) < self._sending + MOST_UNSENT:
             self._unsent += _frame(PONG, body)
             with contextlib.suppress(BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
                 self._flush()  # else with the next packet
