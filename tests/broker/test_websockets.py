@@ -10,16 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from broker.mosquitto import Authority, MakeBroker, Mosquitto
 from broker.proxy import Proxy
-from broker.tiny import connack, plain, read, read_packet
-from broker.watching import Heard, MakeLink, MakeObserver
+from broker.tiny import connack, plain, read
+from broker.watching import MakeLink
 from stoker.core.messages import LinkUp, Message, Publish
 from stoker.link.connection import LARGEST_PAYLOAD
 from stoker.link.settings import File, Mqtt, WebSocket
@@ -33,7 +33,7 @@ def web(mosquitto: MakeBroker, authority: Authority) -> Mosquitto:
     return mosquitto(authority=authority, websockets=True).start()
 
 
-def settings(broker: Mosquitto, **changes: object) -> Mqtt:
+def settings(broker: Mosquitto, **changes: Any) -> Mqtt:
     return broker.settings(transport="websockets", **changes)
 
 
