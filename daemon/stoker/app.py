@@ -102,6 +102,10 @@ class App:
         """Hand a publication to the link of the moment."""
         self._link.publish(effect)
 
+    def hangs(self, now: float) -> bool:
+        """Whether the link of the moment does."""
+        return self._link.hangs(now)
+
     # --- parts --------------------------------------------------------------------------------------------------------
 
     def _new_link(self, core: Stoker) -> Link:
