@@ -78,7 +78,7 @@ class Message(Struct, frozen=True):
     """Something arrived on a subscribed topic at the monotonic time `at`.
 
     `expires_in`: seconds that it had left to live then (MQTT 5), or None. `reply_to`, `correlation`: where its sender
-    wants an answer (MQTT 5).
+    wants an answer (MQTT 5). `duplicate`: the broker sent it again although we had taken it.
     """
 
     topic: str
@@ -88,10 +88,11 @@ class Message(Struct, frozen=True):
     expires_in: float | None = None
     reply_to: str = ""
     correlation: bytes = b""
+    duplicate: bool = False
 
 
 class LinkUp(Struct, frozen=True):
-    """Connected, and every subscription answered. `protocol`: "5" or "3.1.1"."""
+    """Connected, and every subscription stands, but for those that the broker refuses. `protocol`: "5" or "3.1.1"."""
 
     broker: str
     protocol: str = "5"
