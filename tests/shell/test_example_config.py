@@ -9,7 +9,7 @@ import pytest
 from msgspec import Struct, inspect, structs
 
 from stoker.config import Base, Config, ConfigError, Device, Drivers, load, parse_seconds, show_seconds
-from stoker.config.model import Wall
+from stoker.config.model import Metrics, Wall
 from stoker.core import settings as core
 from stoker.link.settings import Mqtt, Tls
 from stoker_drivers import catalogue
@@ -30,7 +30,7 @@ EFFECTIVE = {("thermometers.inside", "publish"): "TEMPERATURE"}
 """What a key left out amounts to, where the struct's own default says otherwise."""
 
 
-DEFAULT_TABLES = {"device", "mqtt.tls", "topics", "presence", "zones.room.presets", "zones.room.window"}
+DEFAULT_TABLES = {"device", "mqtt.tls", "topics", "presence", "metrics", "zones.room.presets", "zones.room.window"}
 FREE = ("zones.room.schedule", "presence.people")  # tables whose keys are the user's
 
 
@@ -83,6 +83,7 @@ def kinds(table: str) -> list[type[Struct]]:
         "mqtt": [Mqtt, Base],
         "mqtt.tls": [Tls],
         "presence": [core.Presence],
+        "metrics": [Metrics],
         "topics": [core.Topics],
     }
     return single[table]

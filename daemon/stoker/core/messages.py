@@ -4,7 +4,7 @@ All are frozen values. Times are seconds: `mono` counts up for ever and through 
 """
 
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -78,7 +78,7 @@ class Message(Struct, frozen=True):
     """Something arrived on a subscribed topic at the monotonic time `at`.
 
     `expires_in`: seconds that it had left to live then (MQTT 5), or None. `reply_to`, `correlation`: where its sender
-    wants an answer (MQTT 5).
+    wants an answer (MQTT 5). `duplicate`: it arrived before, and the broker sent it again.
     """
 
     topic: str
@@ -88,6 +88,7 @@ class Message(Struct, frozen=True):
     expires_in: float | None = None
     reply_to: str = ""
     correlation: bytes = b""
+    duplicate: bool = False
 
 
 class LinkUp(Struct, frozen=True):
@@ -223,6 +224,13 @@ class Publish(Struct, frozen=True):
     expires_in: int = 0
 
 
+class SayAlive(Struct, frozen=True):
+    """Say `figures` on this topic, retained, as JSON, with what the link has counted added under `link`."""
+
+    topic: str
+    figures: dict[str, Any]
+
+
 class Remember(Struct, frozen=True):
     """Keep this over a restart; None forgets."""
 
@@ -238,4 +246,4 @@ class Say(Struct, frozen=True):
     fields: dict[str, str] = {}
 
 
-Effect = SwitchHeater | Publish | Remember | Say
+Effect = SwitchHeater | Publish | SayAlive | Remember | Say

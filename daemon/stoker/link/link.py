@@ -16,6 +16,7 @@ from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish, Sto
 from stoker.link import words
 from stoker.link.backoff import LASTED, Backoff
 from stoker.link.connection import Connection, Version
+from stoker.link.counters import Counters, Figures
 from stoker.link.outbox import Outbox
 from stoker.link.settings import Mqtt
 from stoker.link.subscriptions import REFUSED, RETRY_AFTER, Subscriptions
@@ -51,6 +52,7 @@ class Link:
         will: tuple[str, bytes] | None = None,
         crowded: Callable[[], bool] = never,
         now: Callable[[], float] = monotonic,
+        counters: Counters | None = None,
     ) -> None:
         self._settings = settings
         self._put = put
@@ -60,6 +62,7 @@ class Link:
         self._now = now
         self._lock = threading.Lock()  # around the outbox
         self._outbox = Outbox()
+        self._counters = counters or Counters()
         self._wanted = tuple(dict.fromkeys(subscriptions))
         self._waker = Waker()
         self._end = math.inf  # when `close` wants to be done
@@ -88,6 +91,12 @@ class Link:
         """From now on these topic filters and no others."""
         self._wanted = tuple(dict.fromkeys(subscriptions))
         self._waker.set()
+
+    def figures(self, new_period: bool = False) -> Figures:
+        """What was counted so far; see `Counters.figures`."""
+        with self._lock:
+            waiting, dropped = self._outbox.waiting, dict(self._outbox.dropped_total)
+        return self._counters.figures(waiting, dropped, new_period)
 
     def close(self, timeout: float) -> bool:
         """Say what is left, disconnect so that the will stays silent, and end within `timeout` seconds.
@@ -253,6 +262,7 @@ class Link:
     def _mind_acknowledgements(self, line: Connection) -> None:
         acknowledged, line.acknowledged = line.acknowledged, []
         for packet, code in acknowledged:
+            self._counters.acknowledged(packet, monotonic())
             with self._lock:
                 publish = self._outbox.acknowledged(packet)
             if publish is None:
@@ -289,6 +299,7 @@ class Link:
                 self._refused(publish, "too-large", f"the broker takes no packet above {line.largest} bytes")
             else:
                 packet = line.publish(publish)
+                self._counters.sent(packet, monotonic())
                 with self._lock:
                     self._outbox.sent(packet, publish, monotonic())
         with self._lock:
@@ -308,4 +319,5 @@ class Link:
 
     def _tell(self, event: Message | LinkUp | LinkDown | Notice | Stop) -> None:
         if not self._closing:
+            self._counters.note(event)
             self._put(event)
