@@ -14,12 +14,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from broker.mosquitto import Authority, MakeBroker, Mosquitto
 from broker.proxy import Proxy
-from broker.tiny import connack, plain, read, read_packet
-from broker.watching import Heard, MakeLink, MakeObserver
+from broker.tiny import connack, plain, read
+from broker.watching import MakeLink
 from stoker.core.messages import LinkUp, Message, Publish
 from stoker.link.connection import LARGEST_PAYLOAD
 from stoker.link.settings import File, Mqtt, WebSocket

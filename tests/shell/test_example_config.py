@@ -9,7 +9,7 @@ import pytest
 from msgspec import Struct, inspect, structs
 
 from stoker.config import Base, Config, ConfigError, Device, Drivers, load, parse_seconds, show_seconds
-from stoker.config.model import Wall
+from stoker.config.model import Metrics, Wall
 from stoker.core import settings as core
 from stoker.link.settings import Mqtt, Tls, WebSocket
 from stoker_drivers import catalogue
@@ -36,6 +36,7 @@ DEFAULT_TABLES = {
     "mqtt.websocket",
     "topics",
     "presence",
+    "metrics",
     "zones.room.presets",
     "zones.room.window",
 }
@@ -92,6 +93,7 @@ def kinds(table: str) -> list[type[Struct]]:
         "mqtt.tls": [Tls],
         "mqtt.websocket": [WebSocket],
         "presence": [core.Presence],
+        "metrics": [Metrics],
         "topics": [core.Topics],
     }
     return single[table]

@@ -4,7 +4,7 @@ All are frozen values. Times are seconds: `mono` counts up for ever and through 
 """
 
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -224,6 +224,13 @@ class Publish(Struct, frozen=True):
     expires_in: int = 0
 
 
+class SayAlive(Struct, frozen=True):
+    """Say `figures` on this topic, retained, as JSON, with what the link has counted added under `link`."""
+
+    topic: str
+    figures: dict[str, Any]
+
+
 class Remember(Struct, frozen=True):
     """Keep this over a restart; None forgets."""
 
@@ -239,4 +246,4 @@ class Say(Struct, frozen=True):
     fields: dict[str, str] = {}
 
 
-Effect = SwitchHeater | Publish | Remember | Say
+Effect = SwitchHeater | Publish | SayAlive | Remember | Say

@@ -16,6 +16,7 @@ from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish, Sto
 from stoker.link import words
 from stoker.link.backoff import LASTED, Pace, Turns
 from stoker.link.connection import LONGEST_SLEEP, Connection, Version
+from stoker.link.counters import Counters, Figures
 from stoker.link.dial import Dial, Reached
 from stoker.link.outbox import Outbox
 from stoker.link.settings import Mqtt
@@ -57,6 +58,7 @@ class Link:
         will: tuple[str, bytes] | None = None,
         crowded: Callable[[], bool] = never,
         now: Callable[[], float] = monotonic,
+        counters: Counters | None = None,
     ) -> None:
         self._brokers = settings.brokers
         self._put = put
@@ -66,6 +68,7 @@ class Link:
         self._now = now
         self._lock = threading.Lock()  # around the outbox
         self._outbox = Outbox()
+        self._counters = counters or Counters()
         self._wanted = tuple(dict.fromkeys(subscriptions))
         self._waker = Waker()
         self._end = math.inf  # when `close` wants to be done
@@ -100,6 +103,12 @@ class Link:
         """From now on these topic filters and no others."""
         self._wanted = tuple(dict.fromkeys(subscriptions))
         self._waker.set()
+
+    def figures(self, new_period: bool = False) -> Figures:
+        """What was counted so far; see `Counters.figures`."""
+        with self._lock:
+            waiting, dropped = self._outbox.waiting, dict(self._outbox.dropped_total)
+        return self._counters.figures(waiting, dropped, new_period)
 
     def close(self, timeout: float) -> bool:
         """Say what is left, disconnect so that the will stays silent, and end within `timeout` seconds.
@@ -320,6 +329,7 @@ class Link:
     def _mind_acknowledgements(self, line: Connection) -> None:
         acknowledged, line.acknowledged = line.acknowledged, []
         for packet, code in acknowledged:
+            self._counters.acknowledged(packet, monotonic())
             with self._lock:
                 publish = self._outbox.acknowledged(packet)
             if publish is None:
@@ -359,6 +369,7 @@ class Link:
                 self._refused(publish, "too-large", f"the broker takes no packet above {line.largest} bytes")
             else:
                 packet = line.publish(publish)
+                self._counters.sent(packet, monotonic())
                 with self._lock:
                     self._outbox.sent(packet, publish, monotonic())
         with self._lock:
@@ -378,4 +389,5 @@ class Link:
 
     def _tell(self, event: Message | LinkUp | LinkDown | Notice | Stop) -> None:
         if not self._closing:
+            self._counters.note(event)
             self._put(event)

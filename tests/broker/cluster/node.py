@@ -6,12 +6,9 @@ A node is reached like a Mosquitto of `broker.mosquitto`: the same names say whe
 import os
 import signal
 import subprocess
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import pytest
 
 from broker.mosquitto import HOST, Authority, free_port
 

@@ -26,6 +26,7 @@ log.file = false
 {nodes}
 """
 
+
 class RabbitMq(Node):
     """One rabbitmq-server; `names` is the port of the epmd."""
 
@@ -77,7 +78,12 @@ class Epmd:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self):
-        self._process = subprocess.Popen([program("epmd"), "-port", str(self.port), "-address", HOST], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [program("epmd"), "-port", str(self.port), "-address", HOST],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def kill(self):
-        self._process.kill(); self._process.wait()
+        self._process.kill()
+        self._process.wait()
