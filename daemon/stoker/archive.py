@@ -103,27 +103,22 @@ class Archive:
         """Look what is there. `first_id`: where the ids of a new file begin."""
         self.head = self._try(lambda database: _head(database, first_id)) or Head(next_id=first_id)
 
-    def read(self, after: int, most: int) -> list[Record]:
-        """The oldest records above this id, without a mark that they are sent."""
-        return self._try(lambda database: _read(database, after, most)) or []
-
     def write(self, change: Change) -> list[Record] | None:
         """Do it all or nothing. The records to `take`; None where it could not be done."""
         done = self._try(lambda database: _apply(database, change))
         if done is None:
             return None
         self.head, taken = done
+        self._complained = False
         return taken
 
     def _try(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
         try:
             with contextlib.closing(self._connect()) as database, database:
-                result = work(database)
+                return work(database)
         except (sqlite3.Error, OSError) as error:
             self._failed(error)
             return None
-        self._complained = False
-        return result
 
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -232,14 +232,11 @@ class Backlog:
             now, wanted = self._now(), self._wanted and not self._hand
             self._wanted = False
             change = self._change(now, wanted)
-        on_disk = list[Record]()
-        if change:
-            taken = self._archive.write(change)
-            on_disk = self._unmarked(change) if taken is None else taken
-            with self._changed:
-                self._written(change, now, done=taken is not None)
-        if wanted:
-            with self._changed:
+        on_disk = self._archive.write(change) if change else []
+        with self._changed:
+            if change:
+                self._written(change, now, done=on_disk is not None)
+            if wanted:  # what cannot be marked on disk waits there
                 self._hand, self._from_disk = on_disk or self._recent[:MESSAGE_RECORDS], bool(on_disk)
 
     def _change(self, now: Now, wanted: bool) -> Change | None:
@@ -274,13 +271,6 @@ class Backlog:
             self._corrected = self._corrected or now.synchronised
             if change.add:
                 self._keep_recent(change.add[-1].id)
-
-    def _unmarked(self, change: Change) -> list[Record]:
-        """The oldest on a disk that cannot be written: each may be said again after a restart."""
-        records = self._archive.read(change.after, change.take) if change.take else []
-        for record in records:
-            record.repeated = True
-        return [record for record in records if not any(first <= record.id <= last for first, last in change.remove)]
 
 
 def _encoded(record: Record) -> bytes:

@@ -56,7 +56,7 @@ class Backlog(Struct, frozen=True, kw_only=True):
         int,
         Meta(
             ge=0,
-            le=1_000_000,
+            le=500_000,
             description="readings and events that wait for the broker at most, 256 bytes each on average; 0: none",
         ),
     ] = 100_000
