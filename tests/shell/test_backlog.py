@@ -5,7 +5,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -506,7 +506,12 @@ def test_the_thread_sleeps_until_there_is_something_to_do_and_ends(
 ) -> None:
     monkeypatch.setattr(module, "WRITE_AFTER", 0.2)
     passes: list[float] = []
-    monkeypatch.setattr(Backlog, "work", lambda self, work=Backlog.work: passes.append(0.0) or work(self))
+
+    def counted(self: Backlog, work: Callable[[Backlog], None] = Backlog.work) -> None:
+        passes.append(time.monotonic())
+        work(self)
+
+    monkeypatch.setattr(Backlog, "work", counted)
     device = Device(tmp_path)
     begin = time.monotonic()
     device.now = lambda: Now(time.monotonic() - begin, NOON, True)  # type: ignore[method-assign]
@@ -520,7 +525,7 @@ def test_the_thread_sleeps_until_there_is_something_to_do_and_ends(
     assert not any(thread.name == "backlog" for thread in threading.enumerate())
 
 
-def until(condition: Any) -> None:
+def until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < end

@@ -202,8 +202,8 @@ def test_an_unknown_key(desk: Desk) -> None:
 
 def test_an_unknown_table(desk: Desk) -> None:
     assert desk.problems(ROOM + "[zone.bath]\ntarget = 20") == [
-        "stoker.toml:14: zone: unknown key; allowed: backlog, device, heaters, mqtt, presence, thermometers, topics, zones "
-        '(did you mean "zones"?)'
+        "stoker.toml:14: zone: unknown key; allowed: backlog, device, heaters, mqtt, presence, thermometers, topics, "
+        'zones (did you mean "zones"?)'
     ]
 
 
