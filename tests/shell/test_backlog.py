@@ -25,9 +25,13 @@ NOON = 1_795_262_400.0  # 2026-11-21 12:00 UTC
 
 
 class Card(Archive):
-    """An archive on a card that can fail: nothing to be read or written, or nothing to be written."""
+    """An archive on a card that can fail: nothing to be read or written, or nothing to be written.
+
+    `meanwhile` is called once while it is at work.
+    """
 
     broken = read_only = False
+    meanwhile: Callable[[], None] | None = None
     steps = 0  # thousands of the virtual machine's
 
     def _step(self) -> int:
@@ -35,6 +39,9 @@ class Card(Archive):
         return 0
 
     def _connect(self) -> sqlite3.Connection:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile:
+            meanwhile()
         if self.broken:
             raise sqlite3.OperationalError("disk I/O error")
         database = super()._connect()
@@ -235,9 +242,22 @@ def test_what_went_out_of_memory_and_came_to_disk_afterwards_is_marked(device: D
     assert [record["repeated"] for record in device.drain()] == [True, True]
 
 
-def test_what_was_acknowledged_while_it_came_to_disk_is_not_said_again(device: Device) -> None:
+def test_what_was_ready_in_memory_when_it_came_to_disk_is_marked_once_it_went_out(device: Device) -> None:
+    device.keep(1, 2)
+    assert device.backlog.take() is None
+    device.work()
+    device.work(WRITE_AFTER)
+    assert [record.get("repeated", False) for record in device.take()] == [False, False]
+    device.crash()
+    assert [record["repeated"] for record in device.drain()] == [True, True]
+
+
+@pytest.mark.parametrize("when", ["afterwards", "meanwhile"])
+def test_what_was_acknowledged_when_it_came_to_disk_is_not_said_again(device: Device, when: str) -> None:
     device.keep(1, 2)
     assert len(device.take()) == 2
+    if when == "meanwhile":
+        device.card.meanwhile = device.backlog.said
     device.work(WRITE_AFTER)
     device.backlog.said()
     device.work()
@@ -440,9 +460,10 @@ class AnyStory(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.device.work(seconds)
 
-    @rule(most=st.sampled_from([300, 1e9]), arrives=st.booleans())
-    def say(self, most: float, arrives: bool) -> None:
-        records = self.device.take(most)
+    @rule(most=st.sampled_from([300, 1e9]), arrives=st.booleans(), patient=st.booleans())
+    def say(self, most: float, arrives: bool, patient: bool) -> None:
+        message = None if patient else self.device.backlog.take(most)
+        records = self.device.take(most) if patient else msgspec.json.decode(message.payload) if message else []
         if arrives:
             self.heard += [(int(record["payload"]), record.get("repeated", False)) for record in records]
         self.under_way = arrives and bool(records)
