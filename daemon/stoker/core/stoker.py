@@ -239,7 +239,8 @@ class Stoker:
             self._trouble(reading.thermometer, trouble)
         else:
             if topic := thermometer.settings.publish:
-                self._out.append(Publish(topic, topics.celsius(reading.celsius), "reading"))
+                measured = self._now.at(reading.at)
+                self._out.append(Publish(topic, topics.celsius(reading.celsius), "reading", measured=measured))
             if thermometer.telling:
                 thermometer.telling = False
                 self._event("thermometer-recovered", thermometer=reading.thermometer)
@@ -681,7 +682,7 @@ class Stoker:
         table = {"event": event, **details, "time": topics.stamp(self._now.wall)}
         same = tuple(table.get(name) for name in SAME)
         if self._events.worth_telling(same, table, self._now.mono):
-            self._out.append(Publish(self.routes.event, topics.json(table), "event"))
+            self._out.append(Publish(self.routes.event, topics.json(table), "event", measured=self._now))
 
     def _log(self, level: Any, text: str, **fields: str) -> None:
         line = Say(level, text, fields)
@@ -693,7 +694,7 @@ class Stoker:
             told = {name: first[name] for name in SAME if name in first}
             text = f"… and {more} more like it in the last minute"
             table = {**told, "text": text, "more": more, "time": topics.stamp(self._now.wall)}
-            self._out.append(Publish(self.routes.event, topics.json(table), "event"))
+            self._out.append(Publish(self.routes.event, topics.json(table), "event", measured=self._now))
         for line, more in self._lines.over(self._now.mono):
             text = f"{line.text} … and {more} more like it in the last minute"
             self._out.append(Say(line.level, text, line.fields))
