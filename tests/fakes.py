@@ -18,6 +18,7 @@ from stoker.core.messages import (
     ReadingFailed,
     Remember,
     Say,
+    SayAlive,
     Stop,
     Switched,
     SwitchFailed,
@@ -84,7 +85,7 @@ class SimulatedHouse:
         heater = {key: zone.pop(key) for key in list(zone) if key in Heater.__struct_fields__}
         thermometer = {key: zone.pop(key) for key in list(zone) if key in Thermometer.__struct_fields__}
         device = zone.pop("device", {})
-        more = {key: zone.pop(key) for key in ("presence", "timezone") if key in zone}
+        more = {key: zone.pop(key) for key in ("presence", "timezone", "alive_every") if key in zone}
         thermometers = zone.pop("thermometers", {"inside": Thermometer(publish="TEMPERATURE", **thermometer)})
         zones = zone.pop("zones", None) or {"room": zone.pop("zone", None) or self._zone(zone)}
         self.settings = Settings(
@@ -210,6 +211,8 @@ class SimulatedHouse:
                     self._carry_out(self.core.handle(self.relays[name].switch(name, on, self.time), self.now()))
                 case Publish():
                     self.broker.publish(effect, self.time)
+                case SayAlive(topic, figures):
+                    self.broker.publish(Publish(topic, msgspec.json.encode(figures), "state"), self.time)
                 case Remember(key, None):
                     self.memory.pop(key, None)
                 case Remember(key, str(value)):

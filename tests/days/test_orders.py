@@ -196,6 +196,7 @@ def test_after_each_connection_everything_is_said_anew() -> None:
     assert state["zones"]["room"]["mode"] == house.said("room/mode") == "heat"
     assert {key.rpartition("/")[2] for key in house.broker.retained} == {
         "availability",
+        "alive",
         "state",
         "mode",
         "target",

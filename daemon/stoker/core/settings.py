@@ -12,6 +12,8 @@ from msgspec import Meta, Struct
 Seconds = Annotated[float, Meta(extra={"unit": "s"})]
 """A span. The configuration takes a number of seconds or text such as "10s", "5min", "4h"."""
 
+ORDER_LIFETIME = 60.0
+
 Mode = Literal["off", "heat", "auto"]
 
 Celsius = Annotated[float, Meta(ge=-50, le=300)]
@@ -127,14 +129,19 @@ class Zone(Struct, frozen=True, kw_only=True):
     order_hold: Annotated[
         Seconds, Meta(ge=1, le=604800, description="how long an order by hand (heater ON, OFF) holds")
     ] = 3600.0
+    order_lifetime: Annotated[
+        Seconds, Meta(ge=1, le=86400, description="any order that took longer to arrive is refused")
+    ] = ORDER_LIFETIME
 
 
 class Topics(Struct, frozen=True, kw_only=True):
     """Topic templates: `{base}`, `{device}` and, for a zone's, `{zone}` are filled in."""
 
     availability: str = "{base}/availability"
+    alive: str = "{base}/alive"
     state: str = "{base}/state"
     event: str = "{base}/event"
+    backlog: str = "{base}/backlog"
     mode: str = "{base}/{zone}/mode"
     mode_set: str = "{base}/{zone}/mode/set"
     target: str = "{base}/{zone}/target"
@@ -179,6 +186,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     topics: Topics = Topics()
     max_restarts: int = 5
     stable_after: float = 600.0
+    alive_every: float = 60.0  # seconds between two signals of life; 0: none
     presence: Presence = Presence()
     timezone: Any = UTC  # a tzinfo
 

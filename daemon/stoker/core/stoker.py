@@ -8,14 +8,17 @@ is what is. Everything else is in the files beside this one.
 import contextlib
 import math
 from collections.abc import Mapping, Set
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import structs
 
 from stoker.core import interlocks, presence, restarts, topics
+from stoker.core.alive import Pulse
 from stoker.core.autotune import Progress
 from stoker.core.clock import WallClock
+from stoker.core.figures import Counts, Figures, HeaterFigures, ZoneFigures
 from stoker.core.heater import Heater
 from stoker.core.messages import (
     Effect,
@@ -32,6 +35,7 @@ from stoker.core.messages import (
     Remember,
     ResetFault,
     Say,
+    SayAlive,
     Stop,
     Switched,
     SwitchFailed,
@@ -40,7 +44,8 @@ from stoker.core.messages import (
 )
 from stoker.core.preheat import Preheat, Rise
 from stoker.core.process import Gains
-from stoker.core.settings import Settings
+from stoker.core.repeats import Repeats
+from stoker.core.settings import Settings, stale_by_default
 from stoker.core.thermometer import Seen, Thermometer, Trouble, outliers, together
 from stoker.core.zone import Decision, View, Zone
 
@@ -50,6 +55,8 @@ PRESENCE = "presence"  # what is remembered of people
 FAULT = "fault"  # the key under which a zone's latched fault is remembered, behind the zone's name
 OUTSIDE_STALE = 7200.0  # seconds; weather changes slowly
 PRESENCE_LAG = 0.1  # of expire_after; what is remembered of people is at most so old, and an SD card is spared
+SAME = ("event", "zone", "thermometer", "heater", "person", "topic", "reason")
+"""Events with the same of these are the same event again."""
 LINK_DOWN_REPEAT = 3600.0  # seconds; while the broker is away the log says so again at most this often
 
 
@@ -93,7 +100,7 @@ class Stoker:
         for person, topic in settings.presence.people.items():
             self._people_on.setdefault(topic, []).append(person)
         self._outliers: dict[str, list[str]] = {name: [] for name in self.zones}  # zone -> its thermometers
-        self._said: dict[str, bytes] = {}
+        self._said: dict[str, bytes] = {}  # what is retained, what was said longest ago first
         self._explained: dict[str, tuple[object, ...]] = {}  # zone -> what only `state` says of it
         self._not_understood: dict[str, str] = {}  # person -> why, as the log last said it
         self._changed = True  # something that `state` doesn't show yet
@@ -103,6 +110,10 @@ class Stoker:
         self._broker: str | None = None  # connected to this one
         self._down_since = now.mono
         self._down_told: dict[str, float] = {}  # reason -> when the log last said it
+        self._pulse, self._began = Pulse(settings.alive_every), now.mono
+        self._counts = Counts()
+        self._events: Repeats[dict[str, Any]] = Repeats()
+        self._lines: Repeats[Say] = Repeats()
         self._stopping = False
         self._out: list[Effect] = []
         self._now = now
@@ -130,6 +141,7 @@ class Stoker:
         """What to do about `event`, in this order. Answer each SwitchHeater at once, before the effects behind it."""
         self._now = now
         self._look_at_the_clocks()
+        self._tell_how_many_more()
         match event:
             case Reading():
                 self._take(event)
@@ -151,7 +163,8 @@ class Stoker:
         """The monotonic time at which a Tick is due; infinity for never."""
         if self._stopping:
             return math.inf
-        return min([self.presence.next_expiry(), *(heater.decision.until for heater in self.heaters.values())])
+        looks = (heater.decision.until for heater in self.heaters.values())
+        return min([self._pulse.deadline, self.presence.next_expiry(), *looks])
 
     def subscriptions(self) -> list[str]:
         """The topics on which orders come in."""
@@ -162,6 +175,26 @@ class Stoker:
         zones = ", ".join(self._summary(zone) for zone in self.zones.values()) or "no zones"
         return f"{zones}; {'online' if self._broker else 'offline'}"
 
+    def figures(self, now: Now) -> Figures:
+        """What can be counted and measured now."""
+        fresh = {
+            name: one.celsius
+            for name, one in self.thermometers.items()
+            if one.celsius is not None and now.mono < one.at + stale_by_default(one.settings.interval)
+        }
+        return Figures(
+            connected=self._broker is not None,
+            temperatures=fresh,
+            heaters={
+                name: HeaterFigures(heater.on, heater.heated(now.mono), bool(heater.failure))
+                for name, heater in self.heaters.items()
+            },
+            zones={name: ZoneFigures(zone.aim.target, _standing_fault(zone)) for name, zone in self.zones.items()},
+            obeyed=self._counts.obeyed,
+            refused=dict(self._counts.refused),
+            faults=dict(self._counts.faults),
+        )
+
     def replace(self, settings: Settings, kept: Kept, now: Now) -> tuple["Stoker", list[Publish], list[Effect]]:
         """A new core for new settings that knows what this one knew; last words on topics that are no more; effects.
 
@@ -171,6 +204,7 @@ class Stoker:
         new._broker, new._down_since, new._down_told = self._broker, self._down_since, self._down_told
         new._clock, new._restarts = self._clock, self._restarts
         new._restarts.settle(settings.max_restarts, settings.stable_after)
+        new._began, new._counts, new._events, new._lines = self._began, self._counts, self._events, self._lines
         for name in self.thermometers.keys() & kept.thermometers:
             new.thermometers[name] = self.thermometers[name]
             new.thermometers[name].settings = settings.thermometers[name]
@@ -201,11 +235,13 @@ class Stoker:
             self._trouble(reading.thermometer, trouble)
         else:
             if topic := thermometer.settings.publish:
-                self._out.append(Publish(topic, topics.celsius(reading.celsius), "reading"))
+                measured = self._now.at(reading.at)
+                self._out.append(Publish(topic, topics.celsius(reading.celsius), "reading", measured=measured))
             if thermometer.telling:
                 thermometer.telling = False
                 self._event("thermometer-recovered", thermometer=reading.thermometer)
-                self._log("info", f"thermometer {reading.thermometer}: reads again, {reading.celsius:.2f} °C")
+                text = f"thermometer {reading.thermometer}: reads again, {reading.celsius:.2f} °C"
+                self._log("info", text, thermometer=reading.thermometer)
                 self._changed = True
         self._decide(*self._heaters_of[reading.thermometer])
 
@@ -217,7 +253,8 @@ class Stoker:
     def _trouble(self, name: str, trouble: Trouble) -> None:
         if self.thermometers[name].worth_telling(trouble.reason, self._now.mono):
             self._event("thermometer-failed", thermometer=name, reason=trouble.reason, text=trouble.text)
-            self._log("warning", f"thermometer {name}: {trouble.reason}: {trouble.text}", reason=trouble.reason)
+            text = f"thermometer {name}: {trouble.reason}: {trouble.text}"
+            self._log("warning", text, thermometer=name, reason=trouble.reason)
             self._changed = True
 
     def _message(self, message: Message) -> None:
@@ -228,7 +265,8 @@ class Stoker:
         name, subject = route
         zone = self.zones[name]
         try:
-            order = topics.understand(message, name, subject, zone.settings, self._now.mono)
+            payload = topics.living(message, zone.settings.order_lifetime, self._now)
+            order = topics.understand(payload, name, subject, zone.settings)
         except topics.OrderError as refusal:
             self._refuse(message, name, refusal)
             return
@@ -237,7 +275,8 @@ class Stoker:
         zone.obey(order, self._now)
         self._said.pop(self.routes.zones[name][subject], None)  # an order that was obeyed is always confirmed
         self._keep_orders(zone)
-        self._log("info", f"{name}: ordered {subject} {topics.readable(message.payload.strip())}", zone=name)
+        self._counts.obeyed += 1
+        self._log("info", f"{name}: ordered {subject} {topics.readable(payload.strip())}", zone=name)
         self._decide(*(self.heaters if subject == "fault" else [zone.settings.heater]))
         self._to_answer.append((message, zone))
 
@@ -247,7 +286,7 @@ class Stoker:
         except ValueError as error:
             if str(error) != self._not_understood.get(person):
                 self._not_understood[person] = str(error)
-                self._log("warning", f"{person}: {error}")
+                self._log("warning", f"{person}: {error}", person=person)
             return
         self._not_understood.pop(person, None)
         if isinstance(what, presence.Position) and not (
@@ -264,11 +303,12 @@ class Stoker:
 
     def _tell_of_person(self, person: str, news: str) -> None:
         self._event("presence", person=person, where=self.presence.where(person, self._now.mono))
-        self._log("info", news)
+        self._log("info", news, person=person)
         self._keep_presence()
         self._changed = True
 
     def _refuse(self, message: Message, zone: str, refusal: topics.OrderError) -> None:
+        self._counts.refused[refusal.reason] += 1
         payload = topics.readable(message.payload)
         details = {"reason": refusal.reason, "text": str(refusal), "topic": message.topic, "payload": payload}
         self._event("order-refused", zone=zone, **details)
@@ -344,9 +384,8 @@ class Stoker:
             self._keep(PRESENCE, None)
 
     def _recall_order(self, zone: Zone, subject: topics.Subject, value: str) -> None:
-        message, now = Message("", value.encode(), self._now.mono), self._now.mono
         try:
-            zone.obey(topics.understand(message, zone.name, subject, zone.settings, now), self._now)
+            zone.obey(topics.understand(value.encode(), zone.name, subject, zone.settings), self._now)
         except topics.OrderError as refusal:
             text = f"{zone.name}: the remembered {subject} {value} no longer holds: {refusal}"
             self._log("warning", text, zone=zone.name)
@@ -367,6 +406,7 @@ class Stoker:
                 if self._broker is not None:
                     self._event("disconnected", broker=self._broker, reason=reason, text=text)
                     self._broker, self._down_since = None, self._now.mono
+                    self._pulse.rest()
                 if self._now.mono - self._down_told.get(reason, -math.inf) >= LINK_DOWN_REPEAT:
                     self._down_told[reason] = self._now.mono
                     self._log("warning", f"no broker: {text}; trying again (failures: {tries})", reason=reason)
@@ -382,12 +422,13 @@ class Stoker:
             case Switched(name, on):
                 if heater.failure:
                     self._event("fault-cleared", heater=name, reason=Reason.SWITCH_FAILED)
-                    self._log("info", f"heater {name}: switches again", reason=Reason.SWITCH_FAILED)
+                    self._log("info", f"heater {name}: switches again", heater=name, reason=Reason.SWITCH_FAILED)
                 heater.switched(on, self._now.mono)
             case SwitchFailed(name, text):
                 if not heater.failure:
                     self._event("fault", heater=name, reason=Reason.SWITCH_FAILED, text=text)
-                    self._log("error", f"heater {name}: {text}; trying off again", reason=Reason.SWITCH_FAILED)
+                    text = f"heater {name}: {text}; trying off again"
+                    self._log("error", text, heater=name, reason=Reason.SWITCH_FAILED)
                 heater.failed(text, self._now.mono)
         self._decide(event.heater)
 
@@ -451,6 +492,7 @@ class Stoker:
 
     def _tell_of_fault(self, zone: Zone, latched: bool) -> None:
         reason, text = zone.wish.reason, zone.wish.text
+        self._counts.faults[zone.name, reason] += 1
         self._event("fault", zone=zone.name, reason=reason, text=text, latched=latched, celsius=zone.celsius)
         if latched:
             self._log("error", f"{zone.name}: {reason}: {text}; off until a reset", zone=zone.name, reason=reason)
@@ -533,6 +575,9 @@ class Stoker:
             self._say_state()
             if self._stopping:
                 self._say(self.routes.availability, b"offline")
+            elif self._pulse.beat(self._now.mono):
+                self._say_alive()
+                self._say_some_anew()
         out, self._out = self._out, []
         return out
 
@@ -549,9 +594,13 @@ class Stoker:
 
     def _say(self, topic: str, payload: bytes) -> None:
         if self._said.get(topic) != payload:
-            self._said[topic] = payload
             self._changed = True
-            self._out.append(Publish(topic, payload, "state"))
+            self._retain(topic, payload)
+
+    def _retain(self, topic: str, payload: bytes) -> None:
+        self._said.pop(topic, None)
+        self._said[topic] = payload
+        self._out.append(Publish(topic, payload, "state"))
 
     def _say_zone(self, zone: Zone) -> None:
         routes, heater = self.routes.zones[zone.name], self.heaters[zone.settings.heater]
@@ -578,7 +627,28 @@ class Stoker:
         """After each connection everything is said anew: the broker may have forgotten it."""
         self._said.clear()
         self._say(self.routes.availability, b"online")
+        self._pulse.start(self._now.mono)
+        self._say_alive()
         self._to_say.update(self.zones)
+
+    def _say_alive(self) -> None:
+        if not self._pulse.every:
+            self._say(self.routes.alive, b"")  # clears what another configuration said
+            return
+        figures = {
+            "time": topics.stamp(self._now.wall),
+            "synchronised": self._now.synchronised,
+            "every": self._pulse.every,
+            "running": round(self._now.mono - self._began),
+            "orders": {"obeyed": self._counts.obeyed, "refused": dict(self._counts.refused)},
+        }
+        self._out.append(SayAlive(self.routes.alive, figures))
+
+    def _say_some_anew(self) -> None:
+        """A broker may forget what it retained: a cluster may keep it on one node. So all of it comes again in turn."""
+        share = math.ceil(len(self._said) * self._pulse.share)
+        for topic, payload in list(islice(self._said.items(), share)):
+            self._retain(topic, payload)
 
     def _say_state(self) -> None:
         if not self._changed:
@@ -591,7 +661,7 @@ class Stoker:
             "thermometers": {name: self._thermometer_state(name) for name in self.thermometers},
             "presence": self.presence.state(self._now.mono),
         }
-        self._out.append(Publish(self.routes.state, topics.json(state), "state"))
+        self._retain(self.routes.state, topics.json(state))
 
     def _zone_state(self, zone: Zone) -> dict[str, Any]:
         by_hand = zone.by_hand and ("ON" if zone.by_hand.on else "OFF")
@@ -621,11 +691,32 @@ class Stoker:
         return f"{zone.name} {seen}, {doing}"
 
     def _event(self, event: str, **details: Any) -> None:
+        """Tell it, unless the same was told often enough in this minute."""
         table = {"event": event, **details, "time": topics.stamp(self._now.wall)}
-        self._out.append(Publish(self.routes.event, topics.json(table), "event"))
+        same = tuple(table.get(name) for name in SAME)
+        if self._events.worth_telling(same, table, self._now.mono):
+            self._out.append(Publish(self.routes.event, topics.json(table), "event", measured=self._now))
 
     def _log(self, level: Any, text: str, **fields: str) -> None:
-        self._out.append(Say(level, text, fields))
+        line = Say(level, text, fields)
+        if self._lines.worth_telling((level, *fields.items()), line, self._now.mono):
+            self._out.append(line)
+
+    def _tell_how_many_more(self) -> None:
+        for first, more in self._events.over(self._now.mono):
+            told = {name: first[name] for name in SAME if name in first}
+            text = f"… and {more} more like it in the last minute"
+            table = {**told, "text": text, "more": more, "time": topics.stamp(self._now.wall)}
+            self._out.append(Publish(self.routes.event, topics.json(table), "event", measured=self._now))
+        for line, more in self._lines.over(self._now.mono):
+            text = f"{line.text} … and {more} more like it in the last minute"
+            self._out.append(Say(line.level, text, line.fields))
+
+
+def _standing_fault(zone: Zone) -> str:
+    if zone.fault:
+        return str(zone.fault.reason)
+    return str(zone.forbidding.reason) if zone.forbidding and zone.forbidding.fault else ""
 
 
 def _tuning(zone: Zone) -> str:
