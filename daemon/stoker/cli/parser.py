@@ -117,6 +117,14 @@ def build() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="print the state as the daemon published it")
     status.add_argument("--timeout", type=_seconds, default=10.0, metavar="S", help="seconds to wait (default: 10)")
 
+    doctor = command(
+        "doctor",
+        "look at everything that heat hangs on, and say what to do about it",
+        "Nothing is switched but with --click. Exit code 1 where something is bad.",
+    )
+    doctor.add_argument("--json", action="store_true", help="the findings as JSON")
+    doctor.add_argument("--click", action="store_true", help="try each relay, and ask whether it clicked")
+
     command("off", "drive every configured heater off without the daemon", "For a service's ExecStopPost.")
 
     completion = command("completion", "print a completion script for a shell", configured=False)
