@@ -1,4 +1,4 @@
-"""The command line: run · check · demo · watch · publish · set · status · off · completion."""
+"""The command line: run · check · demo · watch · publish · set · status · doctor · setup · off · completion ..."""
 
 import importlib
 import os
@@ -13,7 +13,7 @@ def main() -> int:
     arguments = parser.build().parse_args()
     if arguments.command == "run":
         signals.block()
-    command = importlib.import_module(f"stoker.cli.{arguments.command}")
+    command = importlib.import_module(f"stoker.cli.{arguments.command.replace('-', '_')}")
     try:
         code: int = command.main(arguments)
         if sys.stdout is not None:  # closed by who called us

@@ -125,7 +125,7 @@ def test_password_file_empty(link: MakeLink, tmp_path: Path) -> None:
 def test_password_file_relative_without_credentials(link: MakeLink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     _, heard = link(replace(NOBODY, password_file="secret"))
-    assert "secret would be a systemd credential, and there are none here" in heard.down("password-file").text
+    assert "there is no file /etc/credstore/stoker.secret" in heard.down("password-file").text
 
 
 def test_ca_file_missing(link: MakeLink) -> None:

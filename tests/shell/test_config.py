@@ -718,7 +718,7 @@ def test_files_with_secrets_are_looked_at(desk: Desk) -> None:
         f'[mqtt.websocket.headers]\nX-Key = {{ file = "{secret}" }}\n{INSIDE}'
     )
     open_to_all = "everybody on this computer can read this file: chmod o= FILE"
-    nobodys = "not a whole path, so a systemd credential, and there are none here"
+    nobodys = "not a whole path, so a systemd credential, and there is none of this name"
     assert desk.warnings(text) == [
         f"stoker.toml:5: mqtt.proxy_password_file: {open_to_all}",
         f"stoker.toml:7: mqtt.tls.key_password_file: {nobodys}",
@@ -744,7 +744,9 @@ def test_a_password_file_is_looked_at_and_its_name_not_shown(desk: Desk, monkeyp
     assert desk.warnings(text) == []
     assert desk.warnings(text.replace('username = "shed"', "")) == [f"{key}: no password is sent without a username"]
     relative = text.replace(f"{desk.folder}/", "")
-    assert desk.warnings(relative) == [f"{key}: not a whole path, so a systemd credential, and there are none here"]
+    assert desk.warnings(relative) == [
+        f"{key}: not a whole path, so a systemd credential, and there is none of this name"
+    ]
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(desk.folder))
     assert desk.warnings(relative) == []
 

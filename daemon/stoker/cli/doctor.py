@@ -22,13 +22,14 @@ def main(arguments: Namespace) -> int:
     for finding in doctor.examine(arguments.config):
         findings.append(finding)
         if not arguments.json:
-            _show(finding)
+            show(finding)
     if arguments.json:
         print(msgspec.json.format(msgspec.json.encode(findings), indent=2).decode())
     return Exit.FAILED if any(finding.verdict is Verdict.BAD for finding in findings) else Exit.OK
 
 
-def _show(finding: Finding) -> None:
+def show(finding: Finding) -> None:
+    """One finding, for a person."""
     print(f"{MARKS[finding.verdict]}  {finding.what}: {finding.text}", flush=True)
     if finding.remedy:
         print(f"      -> {finding.remedy}", flush=True)

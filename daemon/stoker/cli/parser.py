@@ -1,6 +1,7 @@
 """The command line as it is typed: every command, its arguments and its help."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from stoker import __version__
@@ -26,6 +27,42 @@ def _port(text: str) -> int:
     if not 0 <= (port := int(text)) <= 65535:
         raise argparse.ArgumentTypeError(f"{text} is no port; allowed: 0 (a free one) to 65535")
     return port
+
+
+def _installing(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """What is needed once, on the Pi."""
+    setup = command(
+        "setup",
+        "ask for what it needs to know, write the configuration, and start the service",
+        "Every question is an option too; with --yes none is asked.",
+    )
+    setup.add_argument("--zone", metavar="NAME", help="name of the place to keep warm")
+    setup.add_argument("--sensor", metavar="ID", help="1-wire id such as 28-0316a2792c1e, or mock: a simulated room")
+    setup.add_argument("--pin", type=int, metavar="N", help="GPIO number of the heater's relay")
+    setup.add_argument("--chip", default="", metavar="LABEL", help="GPIO chip, for a board that is no Raspberry Pi")
+    setup.add_argument("--active-low", action="store_true", help="the relay is on while its pin is low")
+    setup.add_argument("--target", type=float, metavar="C", help="how warm, °C")
+    setup.add_argument("--broker", metavar="HOST", help="MQTT broker, or HOST:PORT")
+    setup.add_argument("--user", metavar="NAME", help="user there")
+    setup.add_argument("--password-file", type=Path, metavar="FILE", help="file with the password, which is copied")
+    setup.add_argument("--ca-file", type=Path, metavar="FILE", help="CA that signed the broker's certificate")
+    setup.add_argument("--no-tls", action="store_true", help="only on a network that nobody else can reach")
+    setup.add_argument("--yes", action="store_true", help="ask nothing")
+    setup.add_argument("--force", action="store_true", help="also where there is a configuration, which is kept")
+    setup.add_argument("--no-service", action="store_true", help="do not start the service")
+
+    service = command(
+        "install-service", "make a systemd service of a stoker that came by pipx or pip", configured=False
+    )
+    service.add_argument("--remove", action="store_true", help="take it away again")
+
+    doctor = command(
+        "doctor",
+        "look at everything that heat hangs on, and say what to do about it",
+        "Nothing is switched but with --click. Exit code 1 where something is bad.",
+    )
+    doctor.add_argument("--json", action="store_true", help="the findings as JSON")
+    doctor.add_argument("--click", action="store_true", help="try each relay, and ask whether it clicked")
 
 
 def build() -> argparse.ArgumentParser:
@@ -117,14 +154,7 @@ def build() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="print the state as the daemon published it")
     status.add_argument("--timeout", type=_seconds, default=10.0, metavar="S", help="seconds to wait (default: 10)")
 
-    doctor = command(
-        "doctor",
-        "look at everything that heat hangs on, and say what to do about it",
-        "Nothing is switched but with --click. Exit code 1 where something is bad.",
-    )
-    doctor.add_argument("--json", action="store_true", help="the findings as JSON")
-    doctor.add_argument("--click", action="store_true", help="try each relay, and ask whether it clicked")
-
+    _installing(command)
     command("off", "drive every configured heater off without the daemon", "For a service's ExecStopPost.")
 
     completion = command("completion", "print a completion script for a shell", configured=False)

@@ -31,6 +31,7 @@ from stoker.config.tree import NAME_LENGTH, S, Tree, is_name, names
 from stoker.core import schedule
 from stoker.core import settings as core
 from stoker.core.topics import Routes
+from stoker.link import credentials
 from stoker.link.settings import Backlog, Mqtt, WebSocket
 from stoker.link.settings import File as SecretFile
 from stoker.link.wellformed import TOPIC_BYTES, is_topic
@@ -352,23 +353,22 @@ class Check(Tree):
             self._warning(f"{text}, or Debian's python3-prometheus-client", ("metrics", "port"))
 
     def _warn_of_login(self, mqtt: Mqtt) -> None:
-        key, credentials = ("mqtt", "password_file"), os.environ.get("CREDENTIALS_DIRECTORY", "")
+        key = ("mqtt", "password_file")
         if not mqtt.username:
             if mqtt.password_file:
                 self._warning("no password is sent without a username", key)
         elif mqtt.password_file:
             self._warn_of_secret(key, mqtt.password_file)
-        elif not os.access(f"{credentials or '/nonexistent'}/mqtt.password", os.R_OK):
+        elif not os.access(credentials.place("mqtt.password"), os.R_OK):
             text = "a user without a password: name its file with password_file, or give a credential mqtt.password"
             self._warning(text, ("mqtt", "username"))
 
     def _warn_of_secret(self, key: Key, name: str) -> None:
         """A file with a secret in it: a whole path, or the name of a systemd credential."""
-        credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
-        if name.startswith("/") or (name and credentials):
-            self._warn_of_file(key, str(Path(credentials, name)), private=True)
-        elif name:
-            self._warning("not a whole path, so a systemd credential, and there are none here", key)
+        if name.startswith("/"):
+            self._warn_of_file(key, name, private=True)
+        elif name and not os.access(credentials.place(name), os.R_OK):
+            self._warning("not a whole path, so a systemd credential, and there is none of this name", key)
 
     def _warn_of_file(self, key: Key, name: str, private: bool = False) -> None:
         """Its name is not shown: somebody may have written the password itself there."""

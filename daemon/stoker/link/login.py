@@ -8,6 +8,7 @@ import os
 import ssl
 from pathlib import Path
 
+from stoker.link import credentials
 from stoker.link.settings import File, Mqtt, Tls, is_header
 from stoker.link.words import LinkError, unreadable
 
@@ -46,13 +47,9 @@ def secret(key: str, name: str, default: str = "") -> bytes | None:
 
     Without a name: the credential `default`, or None where there is none of that name.
     """
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
-    path = Path(credentials, name or default)
-    if not name and not (credentials and path.exists()):
+    path = Path(name) if name.startswith("/") else credentials.place(name or default)
+    if not name and not os.access(path, os.R_OK):
         return None
-    if not path.is_absolute():
-        hint = f"{key}: {path} would be a systemd credential, and there are none here: give a whole path"
-        raise LinkError("password-file", hint)
     try:
         with path.open("rb") as file:
             text = file.read(LONGEST + 1).removesuffix(b"\n").removesuffix(b"\r")
