@@ -589,7 +589,8 @@ class Stoker:
         if not decision.same_as(zone.decision):
             fault = (zone.forbidding is not None and zone.forbidding.fault) or bool(heater.failure)
             text = f"{zone.name}: heater {'on' if heater.on else 'off'}, {decision.reason}: {decision.text}"
-            self._log("warning" if fault else "info", text, zone=zone.name, reason=decision.reason)
+            seen = {} if zone.celsius is None else {"temperature": f"{zone.celsius:.2f}"}
+            self._log("warning" if fault else "info", text, zone=zone.name, reason=decision.reason, **seen)
         zone.decision = decision
 
     def _say(self, topic: str, payload: bytes) -> None:

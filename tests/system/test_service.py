@@ -1,0 +1,104 @@
+"""The unit under a real systemd: when it is ready, what it tells a person, how it is watched, and what it may do."""
+
+import pytest
+
+from system.conftest import MakeContainer
+from system.machines import Machine
+from system.test_package import MOCK, heating, install
+
+
+@pytest.fixture
+def machine(container: MakeContainer) -> Machine:
+    """A container with stoker installed."""
+    one = container()
+    install(one)
+    return one
+
+
+def shown(machine: Machine, name: str) -> str:
+    return machine.run(f"systemctl show -p {name} --value stoker")
+
+
+def test_ready_comes_with_the_first_reading(machine: Machine) -> None:
+    """`systemctl start` waits for it."""
+    machine.put(MOCK, "/etc/stoker/stoker.toml")
+    machine.run("systemctl start stoker")
+    assert shown(machine, "StatusText").startswith("room 15.")
+
+
+def test_a_wrong_configuration_is_told_in_the_journal_and_tried_again(machine: Machine) -> None:
+    machine.put(MOCK.replace("driver", "drivel", 1), "/etc/stoker/stoker.toml")
+    machine.try_to("systemctl start stoker")
+    machine.wait_for("journalctl -u stoker --no-pager | grep -q 'stoker.toml:4.*drivel'")
+    machine.put(MOCK, "/etc/stoker/stoker.toml")
+    machine.wait_for("systemctl is-active stoker")
+    assert "Traceback" not in machine.run("journalctl -u stoker --no-pager")
+
+
+def test_a_daemon_that_hangs_is_killed_and_started_again(machine: Machine) -> None:
+    heating(machine)
+    machine.run("systemctl kill --kill-who=main --signal=STOP stoker")
+    machine.wait_for("tail -n 1 /var/lib/stoker/relay | grep -q 0", within=30)
+    machine.wait_for("tail -n 1 /var/lib/stoker/relay | grep -q 1")
+    assert "watchdog" in machine.run("journalctl -u stoker --no-pager").lower()
+
+
+def test_it_is_started_again_for_ever(machine: Machine) -> None:
+    """Seven deaths in a row are no reason to give up, but not to heat for a while."""
+    machine.run("mkdir -p /run/systemd/system/stoker.service.d")
+    machine.put("[Service]\nRestartSec=0\n", "/run/systemd/system/stoker.service.d/quick.conf")
+    machine.run("systemctl daemon-reload")
+    heating(machine)
+    for number in range(7):
+        machine.run("systemctl kill --kill-who=main --signal=KILL stoker")
+        machine.wait_for(f"test $(systemctl show -p NRestarts --value stoker) -gt {number}")
+        machine.wait_for("systemctl is-active stoker")
+    machine.wait_for("journalctl -u stoker --no-pager | grep -q too-many-restarts")
+    assert machine.run("tail -n 1 /var/lib/stoker/relay") == "0"
+
+
+def test_a_reload_reads_the_configuration_anew(machine: Machine) -> None:
+    heating(machine)
+    pid = shown(machine, "MainPID")
+    machine.put(f"{MOCK}target = 18.0\n", "/etc/stoker/stoker.toml")
+    machine.run("systemctl reload stoker")
+    machine.wait_for("systemctl show -p StatusText --value stoker | grep -q 'heating to 18'")
+    assert shown(machine, "MainPID") == pid
+
+
+def test_the_journal_finds_a_zone_and_a_reason(machine: Machine) -> None:
+    heating(machine)
+    fields = "-o json --output-fields=ZONE,REASON,PRIORITY,TEMPERATURE"
+    line = machine.run(f"journalctl -u stoker ZONE=room REASON=below-target {fields} -n 1")
+    assert '"PRIORITY":"6"' in line
+    assert '"TEMPERATURE":"15.' in line
+
+
+def test_the_password_is_a_credential(machine: Machine) -> None:
+    """Root's alone on the disk; the service may read it, and nobody sees it in a log."""
+    machine.put("hunter2\n", "/etc/credstore/stoker.mqtt.password", "600")
+    machine.put(MOCK.replace("[thermometers", 'username = "shed"\n[thermometers', 1), "/etc/stoker/stoker.toml")
+    machine.run("systemctl start stoker")
+    assert "without a password" not in machine.run("journalctl -u stoker --no-pager")
+    assert "hunter2" not in machine.run("journalctl --no-pager; systemctl show stoker")
+
+
+def test_what_it_may_do_is_narrow(machine: Machine) -> None:
+    exposure = machine.run("systemd-analyze security stoker --no-pager | grep Overall")
+    assert float(exposure.split(":")[1].split()[0]) <= 1.5, exposure
+
+
+def test_it_sees_whether_the_clock_is_right(machine: Machine) -> None:
+    """The sandbox must not hide it: then a schedule would run by a clock that guesses."""
+    machine.put(MOCK, "/etc/stoker/stoker.toml")
+    looks = (
+        "import sys; sys.path[:0] = ['/usr/lib/stoker']; from stoker.clock import synchronised; print(synchronised())"
+    )
+    outside = machine.run(f'python3 -c "{looks}"')
+    unit = machine.run("cat /lib/systemd/system/stoker.service")
+    drop_in = f"[Service]\nType=oneshot\nRestart=no\nExecStartPre=\nExecStopPost=\nExecStart=\n"
+    drop_in += f'ExecStart=python3 -c "{looks}"\n'
+    machine.put(unit, "/run/systemd/system/looker.service")
+    machine.put(drop_in, "/run/systemd/system/looker.service.d/looks.conf")
+    machine.run("systemctl daemon-reload; systemctl start looker")
+    assert machine.run("journalctl -u looker -o cat --no-pager -t python3") == outside
