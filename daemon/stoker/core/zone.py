@@ -233,7 +233,7 @@ class Zone:
         if planned and planned.entry:  # also for one that was ordered while the clock was wrong
             orders.target_until = min(orders.target_until, planned.entry.until)
         if now.synchronised and now.wall >= orders.target_until:
-            orders.target, orders.target_until = None, math.inf
+            orders.target = None
 
     def _cold(self, celsius: float | None, why: Reason) -> bool:
         """Heat is missing although none is asked for at this very moment, as in a pause of proportional control."""
