@@ -389,7 +389,9 @@ def test_a_target_ordered_while_the_clock_was_wrong_gets_its_end_when_it_is_righ
 
 
 def test_at_first_the_band_is_entered_without_heat() -> None:
-    assert not Place().at(20.0).on
+    place = Place()
+    assert (place.zone.wish.on, place.zone.decision.on) == (False, False)
+    assert not place.at(20.0).on
 
 
 def test_without_a_fall_configured_no_fall_is_an_open_window() -> None:
