@@ -10,9 +10,9 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct, ValidationError, convert
 from msgspec.structs import replace
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,11 @@ _SCHEMA = (
     " bytes INTEGER NOT NULL, dropped INTEGER NOT NULL, told INTEGER NOT NULL)",
 )
 
+Wall = Annotated[float, Meta(ge=0, le=253402300799)]
+"""Unix time, as far as it can be written with four digits for the year."""
+
 T = TypeVar("T")
+S = TypeVar("S", bound=Struct)
 
 
 class Record(Struct):
@@ -40,7 +44,7 @@ class Record(Struct):
     """
 
     id: int
-    wall: float
+    wall: Wall
     topic: str
     payload: str
     repeated: bool = False
@@ -148,9 +152,22 @@ class Archive:
             log.warning("%s: %s; %s", self.path, error, text)
 
 
+class _Damaged(sqlite3.DatabaseError):
+    """What stands in the file is not what was written there."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+
+def _as(kind: type[S], row: Any) -> S:
+    try:
+        return convert(dict(zip(kind.__struct_fields__, row, strict=False)), kind)
+    except ValidationError as error:
+        raise _Damaged(str(error)) from None
+
+
 def _head(database: sqlite3.Connection, first_id: int = 1) -> Head:
     row = database.execute("SELECT next_id, sent_to, records, bytes, dropped, told FROM head").fetchone()
-    return _with_ends(database, Head(*row)) if row else Head(next_id=first_id)
+    return _with_ends(database, _as(Head, row)) if row else Head(next_id=first_id)
 
 
 def _with_ends(database: sqlite3.Connection, head: Head) -> Head:
@@ -162,10 +179,7 @@ def _with_ends(database: sqlite3.Connection, head: Head) -> Head:
 def _read(database: sqlite3.Connection, after: int, most: int) -> list[Record]:
     columns = "id, wall, topic, payload, repeated, mono, boot"
     query = f"SELECT {columns} FROM record WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608 - nobody's text is in it
-    return [
-        Record(id, wall, topic, payload, bool(repeated), mono, boot)
-        for id, wall, topic, payload, repeated, mono, boot in database.execute(query, (after, most))
-    ]
+    return [_as(Record, (*row[:4], bool(row[4]), *row[5:])) for row in database.execute(query, (after, most))]
 
 
 def _apply(database: sqlite3.Connection, change: Change) -> tuple[Head, list[Record]]:

@@ -44,7 +44,7 @@ class Said(Struct, frozen=True, omit_defaults=True):
 
 
 class Backlog:
-    """Kept in `directory`. `configure`, `open` and `start` it, and `close` it when nobody keeps anything any more."""
+    """Kept in memory and in `archive`; `now` is the time. `configure`, `open` and `start` it, and `close` it when nobody keeps anything any more."""
 
     def __init__(self, archive: Archive, now: Callable[[], Now]) -> None:
         self._archive = archive
@@ -134,11 +134,13 @@ class Backlog:
                 record.mono, record.boot = measured.mono, self._boot
             if not self._recent and not self._failed:
                 self._write_at = measured.mono + WRITE_AFTER
+                self._changed.notify()
             self._next_id += 1
             self._recent.append(record)
             self._bytes += record.size
             self._drop_oldest()
-            self._changed.notify()
+            if len(self._recent) >= WRITE_AT:
+                self._changed.notify()
         return True
 
     def take(self, most: float = math.inf) -> Publish | None:

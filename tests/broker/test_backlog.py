@@ -234,6 +234,22 @@ def test_messages_are_as_large_as_the_broker_takes(link: MakeLink, backlog: Make
         assert max(sizes) + len("type, size") <= 256
 
 
+def test_the_past_keeps_to_what_may_be_under_way_at_once(
+    link: MakeLink, backlog: MakeBacklog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAST_PAUSE", 0.5)
+    with TinyBroker({5: connack(0, 5, b"\x21\x00\x01")}, puback=0) as tiny:  # Receive Maximum 1
+        line, heard = link(plain(tiny.port, keepalive=1.0), backlog=backlog())
+        say(line, "reading", 1)
+        heard.next(LinkUp)
+        say(line, "state", "online")
+        wait_until(lambda: line._greeted)
+        tiny.puback = None
+        say(line, "reading", "never acknowledged")
+        heard.down("no-acknowledgement")
+        assert not any(b"backlog" in body for _, body in tiny.received(3))
+
+
 def test_what_there_was_no_room_for_is_told_with_its_number(
     broker: Mosquitto, link: MakeLink, backlog: MakeBacklog
 ) -> None:

@@ -44,7 +44,7 @@ class TinyBroker:
     ) -> None:
         self.answers = answers
         self._silent = silent
-        self._puback = puback
+        self.puback = puback
         self._context = context
         self.levels: list[int] = []  # of every CONNECT
         self.packets: list[tuple[float, int, bytes]] = []  # when, first byte, body
@@ -117,9 +117,9 @@ class TinyBroker:
                 case 8:
                     empty = b"\0" if level == 5 else b""
                     sock.sendall(bytes([0x90, 3 + len(empty)]) + body[:2] + empty + b"\1")
-                case 3 if self._puback is not None:
+                case 3 if self.puback is not None:
                     size = int.from_bytes(body[:2])
-                    sock.sendall(b"\x40\x03" + body[2 + size : 4 + size] + bytes([self._puback]))
+                    sock.sendall(b"\x40\x03" + body[2 + size : 4 + size] + bytes([self.puback]))
                 case 12:
                     sock.sendall(b"\xd0\0")
                 case _:

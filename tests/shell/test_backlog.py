@@ -415,6 +415,22 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_serves(tmp_path: Path, caplog
     assert device.payloads() == ["1"]
 
 
+@pytest.mark.parametrize(
+    "nonsense",
+    ["UPDATE record SET wall = 1e300", "UPDATE record SET payload = x'ff'", "UPDATE head SET records = 'many'"],
+)
+def test_nonsense_in_the_file_is_damage_too(device: Device, nonsense: str, caplog: pytest.LogCaptureFixture) -> None:
+    device.keep(1)
+    device.stop()
+    with closing(sqlite3.connect(device.card.path)) as database, database:
+        database.execute(nonsense)
+    device.crash()
+    device.keep(2)
+    assert device.payloads() == ["2"]
+    assert "is damaged" in caplog.text
+    assert device.backlog.waiting == 0
+
+
 def test_a_file_that_somebody_removes_is_made_anew(device: Device) -> None:
     device.keep(1)
     device.work(WRITE_AFTER)
