@@ -44,7 +44,7 @@ class Said(Struct, frozen=True, omit_defaults=True):
 
 
 class Backlog:
-    """Kept in memory and in `archive`; `now` is the time. `configure`, `open` and `start` it, and `close` it when nobody keeps anything any more."""
+    """In memory and in an archive. `configure`, `open` and `start` it, and `close` it when nobody uses it any more."""
 
     def __init__(self, archive: Archive, now: Callable[[], Now]) -> None:
         self._archive = archive
