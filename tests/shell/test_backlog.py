@@ -182,6 +182,18 @@ def test_a_long_loss_is_written_once_a_minute_and_survives_a_power_cut(device: D
     assert (device.backlog.waiting, device.backlog.oldest) == (0, None)
 
 
+def test_what_comes_while_the_past_is_said_is_written_in_its_time_too(device: Device) -> None:
+    device.keep(*range(500))
+    device.work()
+    device.keep("newer")
+    for _ in range(9):
+        assert device.take()
+        device.backlog.said()
+        device.work(WRITE_AFTER / 8)
+    device.crash()
+    assert device.payloads()[-1] == "newer"
+
+
 def test_many_are_written_at_once(device: Device) -> None:
     device.keep(*range(WRITE_AT - 1))
     device.work()
@@ -362,7 +374,9 @@ def test_a_clock_that_was_never_right_is_admitted(tmp_path: Path, monkeypatch: p
 def test_records_without_a_right_time_wait_a_minute_for_a_time_server(tmp_path: Path) -> None:
     device = Device(tmp_path, synchronised=False)
     device.keep("1", "2")
-    assert device.take() == []
+    for _ in range(3):
+        device.work(WRITE_AFTER)
+    assert device.take() == [], "the minute begins when somebody could hear them"
     device.mono += 59
     assert device.take() == []
     device.mono += 1
@@ -388,6 +402,7 @@ def test_on_a_full_card_the_new_goes_on_and_what_cannot_be_marked_there_waits(
     assert device.backlog.waiting == 100
     device.card.read_only = False
     device.keep("there is room again")
+    device.mono += WRITE_AFTER
     assert device.payloads() == [*(str(number) for number in range(100)), "there is room again"]
     device.crash()
     assert device.payloads() == []
@@ -520,6 +535,7 @@ class AnyStory(RuleBasedStateMachine):
         if not hasattr(self, "device"):
             return
         self.device.card.read_only = self.device.card.broken = False
+        self.device.mono += WRITE_AFTER
         rest = [(int(record["payload"]), record.get("repeated", False)) for record in self.device.drain()]
         assert self.device.backlog.waiting == 0
         self.heard += rest
