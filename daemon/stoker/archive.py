@@ -29,8 +29,18 @@ _SCHEMA = (
     " bytes INTEGER NOT NULL, dropped INTEGER NOT NULL, told INTEGER NOT NULL)",
 )
 
-Wall = Annotated[float, Meta(ge=0, le=253402300799)]
-"""Unix time, as far as it can be written with four digits for the year."""
+Wall = Annotated[float, Meta(ge=-62135596800, le=253402300799)]
+"""Unix time of the years 1 to 9999, which alone can be written."""
+
+_DAMAGE = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_CONSTRAINT,  # an id that cannot be there yet
+        sqlite3.SQLITE_ERROR,  # tables of another shape
+        sqlite3.SQLITE_OK,  # text that is none
+    }
+)
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
@@ -139,8 +149,8 @@ class Archive:
         return database
 
     def _failed(self, error: Exception) -> None:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without its details
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):  # ERROR: another schema
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF  # without its details
+        if isinstance(error, sqlite3.Error) and code in _DAMAGE:
             aside = self.path.with_suffix(".damaged")
             log.error("%s is damaged (%s): moved to %s, the backlog in it will not be said", self.path, error, aside)
             with contextlib.suppress(OSError):
@@ -152,17 +162,11 @@ class Archive:
             log.warning("%s: %s; %s", self.path, error, text)
 
 
-class _Damaged(sqlite3.DatabaseError):
-    """What stands in the file is not what was written there."""
-
-    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-
-
 def _as(kind: type[S], row: Any) -> S:
     try:
         return convert(dict(zip(kind.__struct_fields__, row, strict=False)), kind)
     except ValidationError as error:
-        raise _Damaged(str(error)) from None
+        raise sqlite3.DatabaseError(str(error)) from None
 
 
 def _head(database: sqlite3.Connection, first_id: int = 1) -> Head:

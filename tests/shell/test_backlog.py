@@ -43,7 +43,9 @@ class Card(Archive):
         if meanwhile:
             meanwhile()
         if self.broken:
-            raise sqlite3.OperationalError("disk I/O error")
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error
         database = super()._connect()
         if self.read_only:
             database.execute("PRAGMA query_only = ON")
@@ -432,13 +434,19 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_serves(tmp_path: Path, caplog
 
 @pytest.mark.parametrize(
     "nonsense",
-    ["UPDATE record SET wall = 1e300", "UPDATE record SET payload = x'ff'", "UPDATE head SET records = 'many'"],
+    [
+        "UPDATE record SET wall = 1e300",
+        "UPDATE record SET payload = x'ff'",
+        "UPDATE record SET payload = CAST(x'ff' AS TEXT)",
+        "UPDATE head SET records = 'many'",
+        "DROP TABLE record; CREATE TABLE record (something TEXT)",
+    ],
 )
 def test_nonsense_in_the_file_is_damage_too(device: Device, nonsense: str, caplog: pytest.LogCaptureFixture) -> None:
     device.keep(1)
     device.stop()
     with closing(sqlite3.connect(device.card.path)) as database, database:
-        database.execute(nonsense)
+        database.executescript(nonsense)
     device.crash()
     device.keep(2)
     assert device.payloads() == ["2"]
@@ -587,10 +595,10 @@ def until(condition: Callable[[], bool]) -> None:
 
 def test_a_million_records_delay_neither_the_start_nor_a_message(tmp_path: Path) -> None:
     device = Device(tmp_path, records=1_000_000)
-    rows = ((number, NOON, "TEMPERATURE", "20.25", 0, None, None, 56) for number in range(1, 1_000_001))
     with closing(sqlite3.connect(device.card.path)) as database, database:
         database.execute("PRAGMA synchronous = OFF")
-        database.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000) SELECT i"
+        database.execute(f"INSERT INTO record {numbers}, {NOON}, 'TEMPERATURE', '20.25', 0, NULL, NULL, 56 FROM n")
         database.execute("DELETE FROM head")
         database.execute("INSERT INTO head VALUES (2000000, 0, 1000000, 56000000, 0, 0)")
     device.crash()
