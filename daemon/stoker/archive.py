@@ -150,16 +150,22 @@ class Archive:
 
     def _failed(self, error: Exception) -> None:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF  # without its details
-        if isinstance(error, sqlite3.Error) and code in _DAMAGE:
-            aside = self.path.with_suffix(".damaged")
-            log.error("%s is damaged (%s): moved to %s, the backlog in it will not be said", self.path, error, aside)
-            with contextlib.suppress(OSError):
-                self.path.replace(aside)
-            self.head = replace(self.head, records=0, bytes=0, last=0, oldest=None)
-        elif not self._complained:
+        if isinstance(error, sqlite3.Error) and code in _DAMAGE and self._set_aside(error):
+            return
+        if not self._complained:
             self._complained = True
             text = "the backlog will not survive a restart until it can be written"
             log.warning("%s: %s; %s", self.path, error, text)
+
+    def _set_aside(self, error: sqlite3.Error) -> bool:
+        self.head = replace(self.head, records=0, bytes=0, last=0, oldest=None)
+        aside = self.path.with_suffix(".damaged")
+        try:
+            self.path.replace(aside)
+        except OSError:
+            return False
+        log.error("%s is damaged (%s): moved to %s, the backlog in it will not be said", self.path, error, aside)
+        return True
 
 
 def _as(kind: type[S], row: Any) -> S:
