@@ -407,7 +407,7 @@ class Link:
     def _mind_past(self, line: Connection) -> float:
         """Say the next message of the past, where it is time and nothing else waits. When to look again."""
         with self._lock:
-            idle = self._outbox.idle
+            idle = self._outbox.idle and self._outbox.unacknowledged < line.room
         if self._closing or not idle or self._backlog is None or not self._backlog.waiting:
             return math.inf
         if monotonic() >= self._past_due:
