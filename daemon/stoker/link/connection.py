@@ -149,9 +149,9 @@ class Connection:
         texts = (publish.topic.encode(), publish.payload, publish.reply_to.encode(), publish.correlation)
         return sum(map(len, texts)) + PACKET_OVERHEAD <= self.largest
 
-    def subscribe(self, names: Sequence[str]) -> int:
+    def subscribe(self, names: Sequence[str], quality: int) -> int:
         """Ask for these topic filters in the next `turn`; the packet id that will come back in `subscribed`."""
-        _, packet = self._client.subscribe([(name, 1) for name in names])
+        _, packet = self._client.subscribe([(name, quality) for name in names])
         if packet is None:
             raise self._ended()
         return packet

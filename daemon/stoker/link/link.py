@@ -93,6 +93,7 @@ class Link:
         self._up_since = math.inf
         self._hanging: list[Dial] = []
         self._subscriptions = Subscriptions()
+        self._quality: int = 1  # of service, with which we subscribe
         self._hopeless = set[str]()  # filters that were not worth waiting for the last time
         self._refused_topics: set[str] = set()
         self._past_due = math.inf  # when the next message of the past may be said
@@ -232,6 +233,7 @@ class Link:
             waker=self._waker,
             now=self._now,
         )
+        self._subscriptions, self._refused_topics = Subscriptions(), set()
         try:
             line.open(self._dial())
             self._meet(line, version)
@@ -239,12 +241,23 @@ class Link:
                 self._turn(line, self._mind(line))
             self._take_leave(line)
         except LinkError as failure:
+            if self._subscriptions.unanswered:
+                self._subscribe_otherwise(failure)
             return failure
         finally:
             line.close()
             with self._lock:
                 self._outbox.offline()
         return None
+
+    def _subscribe_otherwise(self, failure: LinkError) -> None:
+        """Ask with the other quality of service the next time.
+
+        RabbitMQ hangs up on a client whose queue for QoS 1 is on a node that is gone, for as long as it is gone. QoS 0
+        has no such queue, and loses us nothing: what a broker keeps for a client that is away is never wanted here.
+        """
+        self._quality = 1 - self._quality
+        failure.text += f" without an answer to our subscriptions: the next try asks for QoS {self._quality}"
 
     def _dial(self) -> Reached:
         """A way to the broker. What hangs on it is left behind."""
@@ -269,7 +282,6 @@ class Link:
         refuses all of them for a while. One that it goes on refusing must not keep us silent for ever: then we are
         online without it, have told so, and do not wait for it the next time.
         """
-        self._subscriptions, self._refused_topics = Subscriptions(), set()
         self._greeted, self._past_due = False, math.inf
         until, broker = monotonic() + CONNACK_WITHIN, words.place(self._settings)
         while not line.accepted and not self._closing:
@@ -289,7 +301,7 @@ class Link:
             self._turn(line, min(until, self._in_time(), self._subscriptions.next_retry(self._wanted)))
 
     def _up(self, broker: str, version: Version) -> None:
-        self._tries, self._up_since = 0, monotonic()
+        self._tries, self._up_since, self._quality = 0, monotonic(), 1
         with self._lock:
             dropped = self._outbox.dropped()
             self._outbox.online()  # before anybody hears of it: the answer to LinkUp is to be said
@@ -377,7 +389,7 @@ class Link:
     def _subscribe(self, line: Connection) -> None:
         now = monotonic()
         if proper := [name for name in self._subscriptions.missing(self._wanted, now) if is_filter(name)]:
-            self._subscriptions.asked(line.subscribe(proper), proper, now)
+            self._subscriptions.asked(line.subscribe(proper, self._quality), proper, now)
 
     def _mind_outbox(self, line: Connection) -> None:
         while (publish := self._next(line)) is not None:
