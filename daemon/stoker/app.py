@@ -118,6 +118,10 @@ class App:
         """Hand a publication to the link of the moment."""
         self._link.publish(effect)
 
+    def hangs(self, now: float) -> bool:
+        """Whether the link of the moment does."""
+        return self._link.hangs(now)
+
     def figures(self, new_period: bool = False) -> Figures:
         """What this link and those before it have counted."""
         return self._link.figures(new_period)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -32,7 +33,7 @@ def web(mosquitto: MakeBroker, authority: Authority) -> Mosquitto:
     return mosquitto(authority=authority, websockets=True).start()
 
 
-def settings(broker: Mosquitto, **changes: object) -> Mqtt:
+def settings(broker: Mosquitto, **changes: Any) -> Mqtt:
     return broker.settings(transport="websockets", **changes)
 
 

@@ -783,6 +783,10 @@ def test_certificates_are_looked_at(desk: Desk) -> None:
             'stale_after = "10s"',
             "14: zones.room.stale_after: 10s is no longer than its thermometer's interval: hardly any heat",
         ),
+        (
+            "frost = 21.5",
+            "14: zones.room.frost: 21.5 °C is above target 20: frost is fought up to the target alone",
+        ),
     ],
 )
 def test_a_zone_that_may_get_dangerous(desk: Desk, lines: str, said: str) -> None:

@@ -400,6 +400,9 @@ class Check(Tree):
             if zone.max_temperature > HOT:
                 text = f"{zone.max_temperature:g} °C lets this zone become dangerously hot; {HOT:g} or less is wise"
                 self._warning(text, (*key, "max_temperature"))
+            if zone.frost > zone.target:
+                text = f"{zone.frost:g} °C is above target {zone.target:g}: frost is fought up to the target alone"
+                self._warning(text, (*key, "frost"), (*key, "target"))
             stale_after = settings.stale_after(name)
             if stale_after > LONG_STALE:
                 text = f"heats for {show_seconds(stale_after)} without a reading; {show_seconds(LONG_STALE)} is much"

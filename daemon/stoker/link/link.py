@@ -140,12 +140,12 @@ class Link:
             self._waker.close()
         return self._all_said
 
-    def hangs(self) -> bool:
+    def hangs(self, now: float) -> bool:
         """Whether the thread is dead, or has given no sign of life for long although it is never silent for a minute.
 
-        To be asked at each pass. A pause of the whole program is not held against the thread.
+        To be asked again and again. A pause of the whole program is not held against the thread.
         """
-        now, seen = monotonic(), self._signs
+        seen = self._signs
         self._silent += min(max(0.0, now - self._looked), LONGEST_LOOK)
         self._looked = now
         if seen != self._seen or self._closing:
