@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 DIAL_WITHIN = 60.0  # seconds for files, name server, TCP and TLS; then they hang
 MOST_HANGING = 3  # threads that are left behind so; then no other is risked until one of them ends
 CONNACK_WITHIN = 10.0  # seconds after TCP and TLS stand
+FILTERS_AT_ONCE = 8  # in one SUBSCRIBE; AWS IoT Core hangs up on more
 STAND_WITHIN = 30.0  # seconds that we are not online, because the broker refuses a subscription
 SIGN_WITHIN = 120.0  # seconds; a thread that has given no sign of life for so long hangs
 LONGEST_LOOK = 5.0  # seconds between two looks at it that count: who was away himself knows no more
@@ -192,15 +193,16 @@ class Link:
         return None
 
     def _connect(self) -> LinkError | None:
-        failure = None
+        failures: list[LinkError] = []
         for version in self._versions():
             failure = self._converse(version)
             if failure is None or failure.reason not in OTHER_VERSION:
-                break
+                return failure
             if failure.reason == "protocol":  # said in so many words, so worth remembering
                 (self._refuse_5.add if version == "5" else self._refuse_5.discard)(self._settings.address)
             log.debug("%s", failure.text)
-        return failure
+            failures.append(failure)
+        return min(failures, key=lambda failure: failure.reason == "protocol")  # of two, what else was wrong
 
     def _versions(self) -> tuple[Version, ...]:
         chosen = self._settings.protocol
@@ -382,14 +384,16 @@ class Link:
         if surplus := standing.surplus(wanted):
             line.unsubscribe(surplus)
         self._subscribe(line)
-        for name in standing.missing(wanted, now):
+        for name in [name for name in standing.missing(wanted, now) if not is_filter(name)]:
             standing.refused(name)
             self._tell(Notice("subscription-refused", f"{name!r} is no topic filter that MQTT allows"))
 
     def _subscribe(self, line: Connection) -> None:
         now = monotonic()
-        if proper := [name for name in self._subscriptions.missing(self._wanted, now) if is_filter(name)]:
-            self._subscriptions.asked(line.subscribe(proper, self._quality), proper, now)
+        proper = [name for name in self._subscriptions.missing(self._wanted, now) if is_filter(name)]
+        if proper and not self._subscriptions.unanswered:  # NATS may take seconds for each
+            names = proper[:FILTERS_AT_ONCE]
+            self._subscriptions.asked(line.subscribe(names, self._quality), names, now)
 
     def _mind_outbox(self, line: Connection) -> None:
         while (publish := self._next(line)) is not None:
