@@ -4,16 +4,18 @@ import queue
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
-from broker.mosquitto import Mosquitto
+from broker.mosquitto import Authority
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Stop
 from stoker.link.link import Link
 
@@ -60,6 +62,21 @@ class Heard:
         return event
 
 
+class Broker(Protocol):
+    """Where an observer can be: a Mosquitto, or a node of a cluster."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def users(self) -> Mapping[str, str]: ...
+    @property
+    def authority(self) -> Authority | None: ...
+    @property
+    def ca_file(self) -> Path: ...
+
+
 class Observer:
     """A client of its own at the broker, on paho's own loop: it sees what others see."""
 
@@ -67,7 +84,7 @@ class Observer:
     user = "observer"
     patience = PATIENCE
 
-    def __init__(self, broker: Mosquitto, *filters: str) -> None:
+    def __init__(self, broker: Broker, *filters: str) -> None:
         self.messages: list[paho.MQTTMessage] = []
         self._changed = threading.Condition()
         self._subscribed = threading.Event()
@@ -92,7 +109,9 @@ class Observer:
         if self._filters:
             client.subscribe(self._filters)
 
-    def _on_subscribe(self, _client: paho.Client, _data: object, _packet: int, *_: object) -> None:
+    def _on_subscribe(
+        self, _client: paho.Client, _data: object, _packet: int, _codes: list[ReasonCode], _properties: object
+    ) -> None:
         self._subscribed.set()
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:

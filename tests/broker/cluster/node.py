@@ -48,14 +48,16 @@ class Node(ABC):
         self._log = self.directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
 
+    def __repr__(self) -> str:
+        return f"node {self.name}"
+
     @abstractmethod
     def command(self) -> tuple[Sequence[str], Mapping[str, str]]:
         """What runs it: the arguments, and what its environment has beside ours."""
 
     def start(self) -> None:
-        """Begin, or begin again with what is on its disk; or go on after `freeze`. Returns at once."""
+        """Begin, or begin again with what is on its disk. Returns at once."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
             return
         arguments, environment = self.command()
         with self._log.open("ab") as log:
@@ -71,7 +73,7 @@ class Node(ABC):
             self._process = None
 
     def freeze(self) -> None:
-        """Let it fall silent with every connection open."""
+        """Let it fall silent with every connection open, for as long as it lives."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
@@ -108,15 +110,11 @@ class Cluster:
         for node in self.nodes:
             node.wait()
 
-    def kill(self) -> None:
-        """End all of it."""
+    def kill_nodes(self) -> None:
+        """Let all of them vanish at once."""
         for node in self.nodes:
             node.kill()
 
-    def at(self, port: int) -> Node:
-        """The node with this MQTT port."""
-        return next(node for node in self.nodes if node.port == port)
-
-    def without(self, *lost: Node) -> list[Node]:
-        """The others."""
-        return [node for node in self.nodes if node not in lost]
+    def end(self) -> None:
+        """When the stories are over."""
+        self.kill_nodes()

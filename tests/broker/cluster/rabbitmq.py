@@ -7,6 +7,7 @@ from pathlib import Path
 from broker.cluster.node import NAMES, Cluster, Node, server
 from broker.mosquitto import HOST, Authority, free_port
 
+NOTICES_AFTER = 8  # seconds after which a node that has fallen silent is given up by the others; 60 by itself
 SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # Debian's on the path goes to the system's own user and folders
 
 CONFIGURATION = """
@@ -60,12 +61,13 @@ class RabbitMq(Node):
     def command(self) -> tuple[Sequence[str], Mapping[str, str]]:
         """Everything that it keeps is in its folder, which is its home too."""
         address = "{" + HOST.replace(".", ",") + "}"
+        erl = f"-kernel inet_dist_use_interface {address} -kernel net_ticktime {NOTICES_AFTER} +sbwt none"
         return [self._program], {
             "HOME": str(self.directory),
             "ERL_EPMD_PORT": str(self._epmd),
             "RABBITMQ_NODENAME": f"{self.name}@localhost",
             "RABBITMQ_DIST_PORT": str(self._distribution),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-kernel inet_dist_use_interface {address} +sbwt none",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": erl,
             "RABBITMQ_CONFIG_FILE": str(self._configuration),
             "RABBITMQ_CONF_ENV_FILE": str(self.directory / "none"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._plugins),
@@ -92,9 +94,9 @@ class RabbitMqCluster(Cluster):
             self.nodes[0].wait()
         super().heal()
 
-    def kill(self) -> None:
+    def end(self) -> None:
         """The epmd goes last."""
-        super().kill()
+        super().end()
         if self._epmd is not None:
             self._epmd.kill()
             self._epmd.wait()

@@ -3,7 +3,7 @@
 import ssl
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -27,12 +27,12 @@ class Witness(Observer):
     patience = 60.0
 
     def _on_subscribe(
-        self, client: paho.Client, data: object, packet: int, codes: list[ReasonCode], *rest: object
+        self, client: paho.Client, data: object, packet: int, codes: list[ReasonCode], properties: object
     ) -> None:
         if any(code.is_failure for code in codes):
             self._on_connect(client)
         else:
-            super()._on_subscribe(client, data, packet, codes, *rest)
+            super()._on_subscribe(client, data, packet, codes, properties)
 
 
 def serves(node: "Node") -> bool:
@@ -43,8 +43,9 @@ def serves(node: "Node") -> bool:
     )
     client.username_pw_set(USER, node.users[USER])
     client.tls_set_context(ssl.create_default_context(cafile=str(node.ca_file)))
-    client.on_connect = lambda *_: client.subscribe(f"probe/{node.name}", 1)
-    client.on_subscribe = lambda *_: client.publish(f"probe/{node.name}", qos=1)
+    topic = f"probe/{node.name}"
+    client.on_connect = cast(Any, lambda *_: client.subscribe(topic, 1))
+    client.on_subscribe = cast(Any, lambda *_: client.publish(topic, qos=1))
     client.on_message = lambda *_: done.set()
     try:
         client.connect(node.host, node.port)
