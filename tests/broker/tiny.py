@@ -48,6 +48,7 @@ class TinyBroker:
         self.puback = puback
         self._context = context
         self.refused: dict[str, int] = {}
+        self.best = 2  # quality of service; it hangs up on a SUBSCRIBE that asks for more
         self.levels: list[int] = []  # of every CONNECT
         self.packets: list[tuple[float, int, bytes]] = []  # when, first byte, body
         self._connections: list[socket.socket] = []
@@ -117,6 +118,8 @@ class TinyBroker:
                         return
                     sock.sendall(answer)
                 case 8:
+                    if body[-1] > self.best:
+                        return
                     empty = b"\0" if level == 5 else b""
                     codes = bytes(self.refused.get(name, 1) for name in filters(body[2 + len(empty) :]))
                     sock.sendall(bytes([0x90, 2 + len(empty) + len(codes)]) + body[:2] + empty + codes)
