@@ -1,15 +1,20 @@
 """What comes in: as bytes, with all that the core needs to refuse what is retained or expired; and never too much."""
 
+import re
+import ssl
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from broker.mosquitto import Mosquitto
+from broker.mosquitto import Authority, Mosquitto
 from broker.tiny import TinyBroker, connack, plain
 from broker.watching import MakeLink, MakeObserver
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish
 from stoker.link.connection import LARGEST_CORRELATION, LARGEST_PAYLOAD
+from stoker.link.settings import Tls
 
 
 def test_a_retained_order_is_marked_and_a_live_one_is_not(
@@ -82,6 +87,39 @@ def test_a_large_correlation_is_dropped_and_told(broker: Mosquitto, link: MakeLi
     observer(broker).say("orders", "21", CorrelationData=bytes(LARGEST_CORRELATION + 1))
     text = "a correlation of 1025 bytes came on orders: dropped, the most is 1024"
     assert heard.next(Notice).text == text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads how much memory it has, in /proc")
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_a_payload_of_256_megabytes_fills_no_memory(authority: Authority, link: MakeLink, transport: str) -> None:
+    size, piece = 256 * 1024 * 1024 - 1, bytes(65536)  # the most that MQTT can announce
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if transport == "tls" else None
+    tls = Tls(enabled=False)
+    if context:
+        context.load_cert_chain(*authority.issue("127.0.0.1"))
+        tls = Tls(ca_file=str(authority.ca_file))
+    with TinyBroker({4: connack(0)}, context=context) as tiny:
+        _, heard = link(plain(tiny.port, protocol="3.1.1", tls=tls), "orders")
+        heard.next(LinkUp)
+        before = most = memory()
+        tiny.send(b"\x32\xff\xff\xff\x7f\x00\x06orders\x00\x07")
+        left = size - 10
+        while left:
+            tiny.send(piece[:left])
+            left -= min(left, len(piece))
+            most = max(most, memory())
+        text = heard.notice("too-large").text
+        assert re.fullmatch(r"a message of 2684354\d\d bytes came on orders: dropped, the most is 65536", text)
+        assert tiny.wait_for(4), "it is acknowledged, so that it does not come again"
+        tiny.send(b"\x30\x0a\x00\x06orders21")
+        assert heard.next(Message).payload == b"21"
+        assert most - before < 16 * 1024 * 1024
+
+
+def memory() -> int:
+    """Bytes of this process in memory."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
 
 
 def publish_packet(topic: bytes, payload: bytes, properties: bytes = b"") -> bytes:

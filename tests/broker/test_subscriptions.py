@@ -161,3 +161,12 @@ def test_refused_ones_are_asked_for_more_and_more_seldom() -> None:
         pauses.append(standing.next_retry(["x"]) - now)
         now = standing.next_retry(["x"])
     assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_a_broker_that_hangs_up_on_a_forbidden_topic_is_suspected(link: MakeLink) -> None:
+    with TinyBroker({5: connack(0, 5)}, silent={8}) as tiny:
+        _, heard = link(plain(tiny.port), "orders")
+        tiny.wait_for(8)
+        tiny.hang_up()
+        text = heard.down("closed").text
+        assert text.endswith("closed the connection when we subscribed: does it forbid one of our topics?")

@@ -215,6 +215,8 @@ class Link:
                 self._turn(line, self._mind(line))
             self._take_leave(line)
         except LinkError as failure:
+            if failure.reason == "closed" and line.accepted and self._up_since == math.inf:  # as AWS IoT does
+                return LinkError("closed", f"{failure.text} when we subscribed: does it forbid one of our topics?")
             return failure
         finally:
             line.close()
