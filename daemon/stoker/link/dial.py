@@ -52,6 +52,7 @@ class Dial:
     """One try. `start` it and wait until it is `done`: it sets the waker then. `give_up` instead, where it hangs."""
 
     def __init__(self, settings: Mqtt, waker: Waker) -> None:
+        self.place = words.place(settings)
         self.step = "reading the files"
         self._settings = settings
         self._waker = waker
