@@ -202,8 +202,8 @@ def test_an_unknown_key(desk: Desk) -> None:
 
 def test_an_unknown_table(desk: Desk) -> None:
     assert desk.problems(ROOM + "[zone.bath]\ntarget = 20") == [
-        "stoker.toml:14: zone: unknown key; allowed: device, heaters, mqtt, presence, thermometers, topics, zones "
-        '(did you mean "zones"?)'
+        "stoker.toml:14: zone: unknown key; allowed: backlog, device, heaters, metrics, mqtt, presence, thermometers, "
+        'topics, zones (did you mean "zones"?)'
     ]
 
 
@@ -624,7 +624,8 @@ def test_a_file_nested_too_deeply(desk: Desk) -> None:
     assert "not TOML: " in line
     deep = ".".join("a" * 5_000)
     assert desk.problems(f"{BROKER}{INSIDE}[{deep}]\nb = 1") == [
-        "stoker.toml:5: a: unknown key; allowed: device, heaters, mqtt, presence, thermometers, topics, zones"
+        "stoker.toml:5: a: unknown key; allowed: backlog, device, heaters, metrics, mqtt, presence, thermometers, "
+        "topics, zones"
     ]
 
 
@@ -781,6 +782,10 @@ def test_certificates_are_looked_at(desk: Desk) -> None:
         (
             'stale_after = "10s"',
             "14: zones.room.stale_after: 10s is no longer than its thermometer's interval: hardly any heat",
+        ),
+        (
+            "frost = 21.5",
+            "14: zones.room.frost: 21.5 °C is above target 20: frost is fought up to the target alone",
         ),
     ],
 )
