@@ -7,7 +7,9 @@ from stoker.core.messages import Effect, Input, Publish, Reading, Reload
 from stoker.devices import Loaded
 from stoker.heaters import HeaterPort
 from stoker.inbox import Inbox, monotonic
-from stoker.loop import Loop
+from stoker.link.counters import Counters
+from stoker.link.counters import Figures as LinkFigures
+from stoker.loop import Loop, Scrape
 
 
 class Relay:
@@ -36,6 +38,9 @@ class HangingLink:
         self.looks.append(now)
         return len(self.looks) >= 3
 
+    def figures(self, new_period: bool = False) -> LinkFigures:
+        return Counters().figures(0, {}, new_period)
+
 
 class Beside:
     """A supervisor that wants a pass now and then, and a store without a disk."""
@@ -56,7 +61,7 @@ def reload(_event: Reload | Loaded) -> list[Effect]:
 
 def test_a_link_that_hangs_ends_the_program_cold() -> None:
     house, relay, link = SimulatedHouse(begin=monotonic(), min_on=0.0, min_off=0.0), Relay(), HangingLink()
-    inbox: Inbox[Input | Reload | Loaded] = Inbox()
+    inbox: Inbox[Input | Reload | Loaded | Scrape] = Inbox()
     port = HeaterPort("radiator", lambda: relay)
     loop = Loop(
         house.core,
