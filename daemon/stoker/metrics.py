@@ -204,6 +204,9 @@ def _line(core: Figures, link: LinkFigures) -> "Iterator[Metric]":
     yield _counter("stoker_mqtt_redelivered_total", "Messages that the broker sent again", (), [((), link.redelivered)])
     yield _counter("stoker_mqtt_dropped_total", "Messages never said", ("kind",), _by_name(link.dropped.items()))
     yield _gauge("stoker_mqtt_waiting", "Messages still to be said", (), [((), link.waiting)])
+    oldest = [] if link.backlog_oldest is None else [((), link.backlog_oldest)]
+    yield _gauge("stoker_backlog_records", "Readings and events still to be said late", (), [((), link.backlog)])
+    yield _gauge("stoker_backlog_oldest_timestamp_seconds", "Unix time of the oldest of them", (), oldest)
     yield SummaryMetricFamily(
         "stoker_mqtt_round_trip_seconds",
         "From PUBLISH to its acknowledgement",

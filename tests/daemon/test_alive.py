@@ -1,0 +1,161 @@
+"""Is it alive, and what did it count? A running daemon seen by `status`, `watch`, `set` and a Prometheus scraper."""
+
+import http.client
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
+
+import msgspec
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from broker.mosquitto import Mosquitto
+from broker.watching import MakeObserver
+from daemon.running import PATIENCE, ROOM, STOKER, Daemon, MakeDaemon, environment, mqtt, stoker
+
+TRUSTED = 'clock = "trusted"\n'  # whatever the kernel of the test's machine says of it
+
+
+@pytest.fixture
+def device(daemon: MakeDaemon, broker: Mosquitto) -> Daemon:
+    """A connected daemon with a signal of life each second."""
+    made = daemon(TRUSTED + mqtt(broker, alive_every="1s") + ROOM).start()
+    made.wait_for_log("connected to")
+    made.wait_for_log("heater on")
+    return made
+
+
+def guest(device: Daemon, broker: Mosquitto, clock: str = TRUSTED, **changes: object) -> str:
+    """A configuration with which a laptop joins."""
+    path = device.directory / "guest.toml"
+    path.write_text(f'[device]\nid = "shed"\n{clock}{mqtt(broker, **changes)}')
+    return str(path)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_status_tells_what_was_counted(device: Daemon, broker: Mosquitto) -> None:
+    config = guest(device, broker)
+    assert stoker("set", "--config", config, "room", "target", "99").returncode == 1
+
+    def counted() -> bool:
+        status = stoker("status", "--config", config)
+        assert status.returncode == 0
+        assert "  link: 1 connects, 0 failures" in status.stdout
+        return "  orders: 0 obeyed, 1 refused (out-of-range 1)" in status.stdout and "round trip" in status.stdout
+
+    wait_for(counted)
+
+
+def test_a_daemon_that_hangs_is_gone_although_the_broker_says_online(device: Daemon, broker: Mosquitto) -> None:
+    config = guest(device, broker)
+    device.signal(signal.SIGSTOP)
+    try:
+        wait_for(lambda: stoker("status", "--config", config).returncode == 1)
+        status = stoker("status", "--config", config)
+        assert status.stdout.startswith("stoker/shed: gone (last sign of life ")
+        assert "one is due each 1 s; its availability still says online" in status.stdout
+        as_json = msgspec.json.decode(stoker("status", "--json", "--config", config).stdout)
+        assert (as_json["gone"], as_json["availability"]) == (True, "online")
+        assert as_json["alive"]["link"]["connects"] == 1
+    finally:
+        device.signal(signal.SIGCONT)
+    wait_for(lambda: stoker("status", "--config", config).returncode == 0)
+
+
+def test_watch_says_so_when_the_signal_of_life_fails_to_come(device: Daemon, broker: Mosquitto) -> None:
+    log = device.directory / "watch"
+    with log.open("wb") as out:
+        command = [*STOKER, "watch", "--config", guest(device, broker)]
+        watch = subprocess.Popen(command, stdout=out, stderr=out, env=environment())
+    try:
+        wait_for(lambda: log.read_text().count("stoker/shed/alive {") >= 2)
+        assert "gone" not in log.read_text()
+        device.signal(signal.SIGSTOP)
+        wait_for(lambda: "stoker/shed: gone; last sign of life at 20" in log.read_text())
+        device.signal(signal.SIGCONT)
+        seen = log.read_text().count("stoker/shed/alive {")
+        wait_for(lambda: log.read_text().count("stoker/shed/alive {") > seen)
+        assert log.read_text().count("gone;") == 1
+    finally:
+        device.signal(signal.SIGCONT)
+        watch.kill()
+        watch.wait()
+
+
+def test_an_order_of_ours_carries_its_time_and_dies_at_the_broker_too(
+    device: Daemon, broker: Mosquitto, observer: MakeObserver
+) -> None:
+    phone = observer(broker, "stoker/shed/room/target/set")
+    done = stoker("set", "--config", guest(device, broker), "room", "target", "12.5")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    device.wait_for_log("room: ordered target 12.5\n")
+    (order,) = phone.messages
+    said = msgspec.json.decode(order.payload)
+    assert said.keys() == {"value", "time"}
+    assert said["value"] == "12.5"
+    assert abs(datetime.fromisoformat(said["time"]).timestamp() - time.time()) < PATIENCE
+    assert 0 < order.properties.MessageExpiryInterval <= 60  # type: ignore[union-attr]
+
+
+def test_the_same_order_found_by_somebody_later_is_dead(
+    device: Daemon, broker: Mosquitto, observer: MakeObserver
+) -> None:
+    phone = observer(broker, "stoker/shed/event")
+    phone.say("stoker/shed/room/heater/set", '{"value": "OFF", "time": "2026-01-05T06:00:00Z"}')
+
+    device.wait_for_log("order .* refused, expired: by its own time the order is [0-9]+ s old, 60 s are allowed")
+    phone.wait_for(lambda: b'"reason":"expired"' in b"".join(phone.payloads("stoker/shed/event")), "refused")
+
+
+def scrape(port: int) -> dict[str, float] | None:
+    try:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as client:
+            client.request("GET", "/metrics")
+            text = client.getresponse().read().decode()
+    except ConnectionRefusedError:
+        return None
+    return {sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def test_a_scraper_reads_the_running_daemon_and_a_reload_moves_the_endpoint(
+    daemon: MakeDaemon, broker: Mosquitto
+) -> None:
+    first, second = free_port(), free_port()
+    device = daemon(mqtt(broker) + ROOM + f"[metrics]\nport = {first}\n").start()
+    device.wait_for_log("connected to")
+    device.wait_for_log("heater on")
+    device.wait_for_log(f"metrics: at http://127.0.0.1:{first}/metrics")
+    figures = scrape(first)
+    assert figures
+    assert (figures["stoker_mqtt_up"], figures["stoker_heater_on"]) == (1.0, 1.0)
+    assert 10 < figures["stoker_temperature_celsius"] < 25
+    assert figures["stoker_mqtt_round_trip_seconds_count"] > 0
+    assert figures["process_open_fds"] > 5
+
+    device.configure(mqtt(broker) + ROOM + f"[metrics]\nport = {second}\n")
+    device.signal(signal.SIGHUP)
+    device.wait_for_log(f"metrics: at http://127.0.0.1:{second}/metrics")
+    moved = scrape(second)
+    assert moved
+    assert moved["stoker_mqtt_connects_total"] == 1.0, "the connection stayed"
+    wait_for(lambda: scrape(first) is None)
+    assert device.switched == "01", "and so did the relay"
+    assert device.stop() == 0
