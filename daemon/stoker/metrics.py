@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 ANSWER_WITHIN = 2.0  # seconds that the loop has
 PATIENCE = 2.0  # seconds of a scraper's silence
-PAUSE = 0.05  # seconds between two scrapes
+PAUSE = 0.2  # seconds between two scrapes
 RETRY_AFTER = 5.0  # seconds; an address may come later than the daemon
 
 MISSING = (

@@ -92,6 +92,21 @@ def test_watch_says_so_when_the_signal_of_life_fails_to_come(device: Daemon, bro
         watch.wait()
 
 
+def test_what_the_broker_forgot_comes_again(daemon: MakeDaemon, broker: Mosquitto, observer: MakeObserver) -> None:
+    """As when a cluster's node is lost that held what was retained, while the line stands."""
+    device = daemon(mqtt(broker, alive_every="300ms") + ROOM).start()
+    device.wait_for_log("connected to")
+    device.wait_for_log("heater on")
+    topics = [f"stoker/shed/{topic}" for topic in ("availability", "room/mode", "room/target", "state")]
+    phone = observer(broker)
+    for topic in topics:
+        phone.say(topic, b"", retain=True)
+
+    late = observer(broker, *topics)
+    late.wait_for(lambda: {message.topic for message in late.messages if message.payload} == set(topics), "all back")
+    assert device.log.count("connected to") == 1
+
+
 def test_an_order_of_ours_carries_its_time_and_dies_at_the_broker_too(
     device: Daemon, broker: Mosquitto, observer: MakeObserver
 ) -> None:
