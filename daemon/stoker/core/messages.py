@@ -78,7 +78,7 @@ class Message(Struct, frozen=True):
     """Something arrived on a subscribed topic at the monotonic time `at`.
 
     `expires_in`: seconds that it had left to live then (MQTT 5), or None. `reply_to`, `correlation`: where its sender
-    wants an answer (MQTT 5). `duplicate`: it arrived before, and the broker sent it again.
+    wants an answer (MQTT 5). `duplicate`: the broker sent it again although we had taken it.
     """
 
     topic: str
