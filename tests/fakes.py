@@ -62,8 +62,10 @@ class FakeBroker:
         if not self.connected:
             return
         self.said.append((now, effect.topic, effect.payload))
-        if effect.kind == "state":
+        if effect.kind == "state" and effect.payload:
             self.retained[effect.topic] = effect.payload
+        elif effect.kind == "state":
+            self.retained.pop(effect.topic, None)
 
     def payloads(self, topic: str) -> list[bytes]:
         return [payload for _, said, payload in self.said if said == topic]
@@ -176,6 +178,10 @@ class SimulatedHouse:
 
     def said(self, topic: str) -> str:
         return self.broker.retained[f"stoker/shed/{topic}"].decode()
+
+    def state(self, zone: str = "room") -> dict[str, Any]:
+        state: dict[str, Any] = msgspec.json.decode(self.broker.retained["stoker/shed/state"])["zones"][zone]
+        return state
 
     def events(self, kind: str = "") -> list[dict[str, Any]]:
         events = [msgspec.json.decode(payload) for payload in self.broker.payloads("stoker/shed/event")]

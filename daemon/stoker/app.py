@@ -115,6 +115,10 @@ class App:
         """What this link and those before it have counted."""
         return self._link.figures(new_period)
 
+    def hangs(self, now: float) -> bool:
+        """Whether the link of the moment does."""
+        return self._link.hangs(now)
+
     # --- parts --------------------------------------------------------------------------------------------------------
 
     def _new_link(self, core: Stoker) -> Link:

@@ -48,6 +48,10 @@ class Out(Protocol):
         """What the link has counted."""
         ...
 
+    def hangs(self, now: float) -> bool:
+        """Whether nothing moves there any more. Asked after each pass, with the monotonic time."""
+        ...
+
 
 class Memory(Protocol):
     """Where orders survive a restart."""
@@ -136,6 +140,8 @@ class Loop:
         """A deadline is kept however much comes in, and what had to be dropped is told."""
         if self.core.next_deadline() <= self._inbox.now().mono:
             self.handle(Tick())
+        if self._link.hangs(self._inbox.now().mono):
+            self._inbox.put(Stop("the link to the broker hangs", failed=True))
         if dropped := self._inbox.dropped:
             self._inbox.dropped = 0
             self.handle(Notice("dropped", f"{dropped} events came faster than they could be handled"))

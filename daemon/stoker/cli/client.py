@@ -21,6 +21,7 @@ class Client:
     def __init__(self, config: Config, subscriptions: Sequence[str] = ()) -> None:
         self.id = f"stoker-{config.core.device}-{secrets.token_hex(4)}"
         self._inbox: Inbox[Heard] = Inbox(config.clock_trusted)
+        self._brokers = len(config.mqtt.brokers)
         self.link = Link(
             config.mqtt,
             self._inbox.put,
@@ -49,13 +50,16 @@ class Client:
         return self._inbox.now()
 
     def connect(self, timeout: float) -> LinkUp:
-        """Wait for the connection; end the command with one line where there is none."""
+        """Wait for the connection; end the command with one line where no broker gives one."""
         text = f"no answer within {timeout:g} s"
         for event in self.hear(monotonic() + timeout):
             match event:
                 case LinkUp():
                     return event
-                case LinkDown(text=text) | Notice(text=text):
+                case LinkDown(text=text, tries=tries):
+                    if tries >= self._brokers:
+                        break
+                case Notice(text=text):
                     break
                 case _:
                     continue

@@ -31,7 +31,8 @@ from stoker.config.tree import NAME_LENGTH, S, Tree, is_name, names
 from stoker.core import schedule
 from stoker.core import settings as core
 from stoker.core.topics import Routes
-from stoker.link.settings import Mqtt
+from stoker.link.settings import File as SecretFile
+from stoker.link.settings import Mqtt, WebSocket
 from stoker.link.wellformed import TOPIC_BYTES, is_topic
 
 LONG_ON = 86400.0  # seconds on at a stretch; so is more than this
@@ -311,7 +312,7 @@ class Check(Tree):
     # --- legal, and dangerous
 
     def _warn_of_mqtt(self, mqtt: Mqtt) -> None:
-        if not mqtt.tls.enabled and not _is_loopback(mqtt.host):
+        if not mqtt.tls.enabled and not all(_is_loopback(broker.address[0]) for broker in mqtt.brokers):
             text = "TLS is off: everybody on the way can read the password and give orders"
             self._warning(text, ("mqtt", "tls", "enabled"))
         self._warn_of_login(mqtt)
@@ -319,6 +320,22 @@ class Check(Tree):
             self._warn_of_file(("mqtt", "tls", "ca_file"), mqtt.tls.ca_file)
             self._warn_of_file(("mqtt", "tls", "cert_file"), mqtt.tls.cert_file)
             self._warn_of_file(("mqtt", "tls", "key_file"), mqtt.tls.key_file, private=True)
+            self._warn_of_secret(("mqtt", "tls", "key_password_file"), mqtt.tls.key_password_file)
+        if mqtt.tls.enabled and mqtt.tls.insecure:
+            text = "the broker is not verified: whoever stands between can read the password and give orders"
+            self._warning(text, ("mqtt", "tls", "insecure"))
+        self._warn_of_detours(mqtt)
+
+    def _warn_of_detours(self, mqtt: Mqtt) -> None:
+        if mqtt.proxy_password_file and "@" not in mqtt.proxy:
+            self._warning("no password is sent without a user in proxy", ("mqtt", "proxy_password_file"))
+        else:
+            self._warn_of_secret(("mqtt", "proxy_password_file"), mqtt.proxy_password_file)
+        if mqtt.transport != "websockets" and mqtt.websocket != WebSocket():
+            self._warning('means nothing without transport = "websockets"', ("mqtt", "websocket"))
+        for name, value in mqtt.websocket.headers.items():
+            if isinstance(value, SecretFile):
+                self._warn_of_secret(("mqtt", "websocket", "headers", name), value.file)
 
     def _warn_of_metrics(self, metrics: Metrics) -> None:
         if not metrics.port:
@@ -335,13 +352,19 @@ class Check(Tree):
         if not mqtt.username:
             if mqtt.password_file:
                 self._warning("no password is sent without a username", key)
-        elif mqtt.password_file.startswith("/") or (mqtt.password_file and credentials):
-            self._warn_of_file(key, str(Path(credentials, mqtt.password_file)), private=True)
         elif mqtt.password_file:
-            self._warning("not a whole path, so a systemd credential, and there are none here", key)
+            self._warn_of_secret(key, mqtt.password_file)
         elif not os.access(f"{credentials or '/nonexistent'}/mqtt.password", os.R_OK):
             text = "a user without a password: name its file with password_file, or give a credential mqtt.password"
             self._warning(text, ("mqtt", "username"))
+
+    def _warn_of_secret(self, key: Key, name: str) -> None:
+        """A file with a secret in it: a whole path, or the name of a systemd credential."""
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
+        if name.startswith("/") or (name and credentials):
+            self._warn_of_file(key, str(Path(credentials, name)), private=True)
+        elif name:
+            self._warning("not a whole path, so a systemd credential, and there are none here", key)
 
     def _warn_of_file(self, key: Key, name: str, private: bool = False) -> None:
         """Its name is not shown: somebody may have written the password itself there."""
@@ -373,6 +396,9 @@ class Check(Tree):
             if zone.max_temperature > HOT:
                 text = f"{zone.max_temperature:g} °C lets this zone become dangerously hot; {HOT:g} or less is wise"
                 self._warning(text, (*key, "max_temperature"))
+            if zone.frost > zone.target:
+                text = f"{zone.frost:g} °C is above target {zone.target:g}: frost is fought up to the target alone"
+                self._warning(text, (*key, "frost"), (*key, "target"))
             stale_after = settings.stale_after(name)
             if stale_after > LONG_STALE:
                 text = f"heats for {show_seconds(stale_after)} without a reading; {show_seconds(LONG_STALE)} is much"

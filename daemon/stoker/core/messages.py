@@ -92,7 +92,7 @@ class Message(Struct, frozen=True):
 
 
 class LinkUp(Struct, frozen=True):
-    """Connected, and every subscription answered. `protocol`: "5" or "3.1.1"."""
+    """Connected, and every subscription stands, but for those that the broker refuses. `protocol`: "5" or "3.1.1"."""
 
     broker: str
     protocol: str = "5"

@@ -114,14 +114,16 @@ class Zone(Struct, frozen=True, kw_only=True):
         bool, Meta(description="begin early enough to be warm when the schedule says so, as learnt from earlier rises")
     ] = True
     presets: Presets = Presets()
-    boost_for: Annotated[Seconds, Meta(ge=60, le=86400, description="how long a boost holds")] = 3600.0
+    boost_for: Annotated[Seconds, Meta(ge=60, le=86400, description="how long a boost holds, in mode off too")] = 3600.0
     schedule: Annotated[
         dict[str, tuple[str, ...]], Meta(description='the week of mode auto: weekdays = ["06:30 comfort", "22:00 eco"]')
     ] = {}
     frost_protection: Annotated[
         bool, Meta(description="mode off still heats against frost; false: off is off, and pipes may freeze")
     ] = True
-    frost: Annotated[Celsius, Meta(description="in mode off and with a window open, heats below this, °C")] = 5.0
+    frost: Annotated[
+        Celsius, Meta(description="in mode off and with a window open, keeps this (or its target, if lower), °C")
+    ] = 5.0
     follows_presence: Annotated[bool, Meta(description="preset away while everybody of [presence] is away")] = True
     window: Window = Window()
     order_hold: Annotated[
