@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stoker import devices, driven, signals
+from stoker.archive import Archive
+from stoker.backlog import Backlog
 from stoker.config import Config, ConfigError, DriverChoice
 from stoker.core.messages import Effect, Input, LinkDown, Notice, Publish, Reload, Stop, Switched, SwitchFailed
 from stoker.core.stoker import Kept, Stoker
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GOODBYE = 3.0  # seconds for the last words to the broker
-LAST_WRITE = 5.0  # seconds for the last orders to reach the disk
+LAST_WRITE = 5.0  # seconds for the last orders, and for what could not be said, to reach the disk
 
 
 class App:
@@ -50,6 +52,7 @@ class App:
         self._systemd = Systemd()
         self._metrics: Metrics | None = None
         self._store = Store(config.state_dir)
+        self._backlog = Backlog(Archive(config.state_dir), self._inbox.now)
         self._samplers: dict[str, Sampler] = {}
         self._heaters: dict[str, HeaterPort] = {}
         self._listeners: dict[str, dict[str, Listener]] = {}
@@ -77,6 +80,10 @@ class App:
         self._store.start()
         stack.callback(self._store.close, LAST_WRITE)
         core = Stoker(self._config.core, remembered, self._inbox.now())
+        self._backlog.configure(core.routes.backlog, self._config.backlog.records)
+        self._backlog.open()
+        self._backlog.start()
+        stack.callback(self._backlog.close, LAST_WRITE)
         self._link = self._new_link(core)
         stack.callback(lambda: self._link.close(GOODBYE))
         stack.callback(self._stop_metrics)
@@ -111,13 +118,13 @@ class App:
         """Hand a publication to the link of the moment."""
         self._link.publish(effect)
 
-    def figures(self, new_period: bool = False) -> Figures:
-        """What this link and those before it have counted."""
-        return self._link.figures(new_period)
-
     def hangs(self, now: float) -> bool:
         """Whether the link of the moment does."""
         return self._link.hangs(now)
+
+    def figures(self, new_period: bool = False) -> Figures:
+        """What this link and those before it have counted."""
+        return self._link.figures(new_period)
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
@@ -129,6 +136,7 @@ class App:
             client_id=mqtt.client_id or f"stoker-{self._config.core.device}",
             subscriptions=[*core.subscriptions(), *self._listeners],
             will=(core.routes.availability, b"offline"),
+            backlog=self._backlog,
             crowded=self._inbox.crowded,
             now=monotonic,
             counters=self._counters,
@@ -255,6 +263,7 @@ class App:
 
     def _join_link(self, old: Config, new: Config, availability: str) -> None:
         core = self._loop.core
+        self._backlog.configure(core.routes.backlog, new.backlog.records)
         if (old.mqtt, old.core.device, availability) == (new.mqtt, new.core.device, core.routes.availability):
             self._link.subscribe([*core.subscriptions(), *self._listeners])
             return

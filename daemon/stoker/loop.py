@@ -44,12 +44,12 @@ class Out(Protocol):
         """Take it; never block, never raise."""
         ...
 
-    def figures(self, new_period: bool = False) -> LinkFigures:
-        """What the link has counted."""
-        ...
-
     def hangs(self, now: float) -> bool:
         """Whether nothing moves there any more. Asked after each pass, with the monotonic time."""
+        ...
+
+    def figures(self, new_period: bool = False) -> LinkFigures:
+        """What the link has counted."""
         ...
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from broker.mosquitto import Mosquitto
 from broker.watching import MakeObserver
 from daemon.running import PATIENCE, ROOM, STOKER, Daemon, MakeDaemon, environment, mqtt, stoker
+from stoker.core.topics import stamp
 
 TRUSTED = 'clock = "trusted"\n'  # whatever the kernel of the test's machine says of it
 
@@ -174,3 +176,39 @@ def test_a_scraper_reads_the_running_daemon_and_a_reload_moves_the_endpoint(
     wait_for(lambda: scrape(first) is None)
     assert device.switched == "01", "and so did the relay"
     assert device.stop() == 0
+
+
+def test_without_a_broker_a_scraper_sees_the_past_pile_up(daemon: MakeDaemon, broker: Mosquitto) -> None:
+    port, started = free_port(), time.time()
+    device = daemon(TRUSTED + mqtt(broker) + ROOM + f"[metrics]\nport = {port}\n").start()
+    device.wait_for_log("connected to")
+    device.wait_for_log(f"metrics: at http://127.0.0.1:{port}/metrics")
+    broker.kill()
+
+    def waits() -> bool:
+        figures = scrape(port)
+        assert figures
+        return figures["stoker_mqtt_up"] == 0 and figures["stoker_backlog_records"] >= 5
+
+    wait_for(waits)
+    figures = scrape(port)
+    assert figures
+    assert started - 1 < figures["stoker_backlog_oldest_timestamp_seconds"] < time.time()
+    assert figures["stoker_mqtt_failures_total"] >= 1
+
+
+def test_status_tells_of_the_past_that_is_still_to_be_said(
+    broker: Mosquitto, observer: MakeObserver, tmp_path: Path
+) -> None:
+    """What a daemon says between its connection and the end of its backlog."""
+    config = tmp_path / "guest.toml"
+    config.write_text(f'[device]\nid = "shed"\n{TRUSTED}{mqtt(broker)}')
+    alive = {"time": stamp(time.time()), "every": 60, "link": {"backlog": 12, "backlog_oldest": 1767571200.5}}
+    phone = observer(broker)
+    phone.say("stoker/shed/availability", "online", retain=True)
+    phone.say("stoker/shed/state", '{"time": "now", "zones": {}, "thermometers": {}}', retain=True)
+    phone.say("stoker/shed/alive", msgspec.json.encode(alive), retain=True)
+
+    status = stoker("status", "--config", str(config))
+    assert (status.returncode, status.stderr) == (0, "")
+    assert "    12 records of the past wait to be said, the oldest of 2026-01-05T00:00:00Z\n" in status.stdout

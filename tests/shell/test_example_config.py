@@ -11,7 +11,7 @@ from msgspec import Struct, inspect, structs
 from stoker.config import Base, Config, ConfigError, Device, Drivers, load, parse_seconds, show_seconds
 from stoker.config.model import Metrics, Wall
 from stoker.core import settings as core
-from stoker.link.settings import Mqtt, Tls, WebSocket
+from stoker.link.settings import Backlog, Mqtt, Tls, WebSocket
 from stoker_drivers import catalogue
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "stoker.toml"
@@ -34,6 +34,7 @@ DEFAULT_TABLES = {
     "device",
     "mqtt.tls",
     "mqtt.websocket",
+    "backlog",
     "topics",
     "presence",
     "metrics",
@@ -92,6 +93,7 @@ def kinds(table: str) -> list[type[Struct]]:
         "mqtt": [Mqtt, Base],
         "mqtt.tls": [Tls],
         "mqtt.websocket": [WebSocket],
+        "backlog": [Backlog],
         "presence": [core.Presence],
         "metrics": [Metrics],
         "topics": [core.Topics],

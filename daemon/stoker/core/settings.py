@@ -141,6 +141,7 @@ class Topics(Struct, frozen=True, kw_only=True):
     alive: str = "{base}/alive"
     state: str = "{base}/state"
     event: str = "{base}/event"
+    backlog: str = "{base}/backlog"
     mode: str = "{base}/{zone}/mode"
     mode_set: str = "{base}/{zone}/mode/set"
     target: str = "{base}/{zone}/target"

@@ -54,9 +54,9 @@ TARGET_UNTIL = "target-until"  # Unix time; beside a target that was ordered in 
 PRESENCE = "presence"  # what is remembered of people
 FAULT = "fault"  # the key under which a zone's latched fault is remembered, behind the zone's name
 OUTSIDE_STALE = 7200.0  # seconds; weather changes slowly
+PRESENCE_LAG = 0.1  # of expire_after; what is remembered of people is at most so old, and an SD card is spared
 SAME = ("event", "zone", "thermometer", "heater", "person", "topic", "reason")
 """Events with the same of these are the same event again."""
-PRESENCE_LAG = 0.1  # of expire_after; what is remembered of people is at most so old, and an SD card is spared
 LINK_DOWN_REPEAT = 3600.0  # seconds; while the broker is away the log says so again at most this often
 
 
@@ -163,8 +163,8 @@ class Stoker:
         """The monotonic time at which a Tick is due; infinity for never."""
         if self._stopping:
             return math.inf
-        heaters = (heater.decision.until for heater in self.heaters.values())
-        return min([self._pulse.deadline, self.presence.next_expiry(), *heaters])
+        looks = (heater.decision.until for heater in self.heaters.values())
+        return min([self._pulse.deadline, self.presence.next_expiry(), *looks])
 
     def subscriptions(self) -> list[str]:
         """The topics on which orders come in."""
@@ -203,8 +203,8 @@ class Stoker:
         new = Stoker(settings, self._remembered, now)
         new._broker, new._down_since, new._down_told = self._broker, self._down_since, self._down_told
         new._clock, new._restarts = self._clock, self._restarts
-        new._began, new._counts, new._events, new._lines = self._began, self._counts, self._events, self._lines
         new._restarts.settle(settings.max_restarts, settings.stable_after)
+        new._began, new._counts, new._events, new._lines = self._began, self._counts, self._events, self._lines
         for name in self.thermometers.keys() & kept.thermometers:
             new.thermometers[name] = self.thermometers[name]
             new.thermometers[name].settings = settings.thermometers[name]
@@ -235,7 +235,8 @@ class Stoker:
             self._trouble(reading.thermometer, trouble)
         else:
             if topic := thermometer.settings.publish:
-                self._out.append(Publish(topic, topics.celsius(reading.celsius), "reading"))
+                measured = self._now.at(reading.at)
+                self._out.append(Publish(topic, topics.celsius(reading.celsius), "reading", measured=measured))
             if thermometer.telling:
                 thermometer.telling = False
                 self._event("thermometer-recovered", thermometer=reading.thermometer)
@@ -694,7 +695,7 @@ class Stoker:
         table = {"event": event, **details, "time": topics.stamp(self._now.wall)}
         same = tuple(table.get(name) for name in SAME)
         if self._events.worth_telling(same, table, self._now.mono):
-            self._out.append(Publish(self.routes.event, topics.json(table), "event"))
+            self._out.append(Publish(self.routes.event, topics.json(table), "event", measured=self._now))
 
     def _log(self, level: Any, text: str, **fields: str) -> None:
         line = Say(level, text, fields)
@@ -706,7 +707,7 @@ class Stoker:
             told = {name: first[name] for name in SAME if name in first}
             text = f"… and {more} more like it in the last minute"
             table = {**told, "text": text, "more": more, "time": topics.stamp(self._now.wall)}
-            self._out.append(Publish(self.routes.event, topics.json(table), "event"))
+            self._out.append(Publish(self.routes.event, topics.json(table), "event", measured=self._now))
         for line, more in self._lines.over(self._now.mono):
             text = f"{line.text} … and {more} more like it in the last minute"
             self._out.append(Say(line.level, text, line.fields))

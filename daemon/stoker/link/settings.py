@@ -151,3 +151,16 @@ def quoted(text: str) -> str:
 def is_header(value: str) -> bool:
     """Whether HTTP takes this as a header's value: one line, Latin-1."""
     return all(c == "\t" or (c.isprintable() and c <= "\xff") for c in value)
+
+
+class Backlog(Struct, frozen=True, kw_only=True):
+    """What waits for the broker: readings and events that could not be said in their time."""
+
+    records: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=500_000,
+            description="readings and events that wait for the broker at most, 256 bytes each on average; 0: none",
+        ),
+    ] = 100_000
