@@ -210,3 +210,12 @@ def test_a_program_that_was_stopped_obeys_nothing_that_came_meanwhile(
     assert "LinkUp" in said[1]
     assert "in time" in said[2]
     assert "late" not in "".join(said)
+
+
+def test_a_broker_that_is_slow_to_answer_is_not_our_own_standing_still(
+    link: MakeLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "CONNACK_WITHIN", 1.0)
+    with TinyBroker({5: b"\x20"}) as tiny:  # the first byte of an answer
+        _, heard = link(plain(tiny.port, keepalive=0.5))
+        heard.down("no-answer")

@@ -36,7 +36,7 @@ Version = Literal["5", "3.1.1"]
 PING_AFTER = 0.7  # of a keepalive in silence. paho gives the answer as long again: a dead line is noticed within 1.5
 PATIENCE = 1.5  # keepalives that we may stand still ourselves before what lies in the socket is too old ...
 LONGEST_PATIENCE = 45.0  # seconds; ... and never longer, so that no order is obeyed late
-LONGEST_SLEEP = 30.0  # seconds; a longer one would look like standing still
+LONGEST_SLEEP = 30.0  # seconds, or a keepalive; a longer one would look like standing still
 IN_FLIGHT = 20  # packets unacknowledged at once, in each direction
 LARGEST_PAYLOAD = 64 * 1024  # bytes; nothing that is meant for us comes near it
 LARGEST_PACKET = 128 * 1024  # bytes; MQTT 5 brokers keep larger ones to themselves
@@ -123,7 +123,7 @@ class Connection:
             self._write()
         sock = self._socket()
         pending = reading and getattr(sock, "pending", int)() > 0  # taken from TCP already: poll would not see it
-        until = min(until, self._ping_due, monotonic() + LONGEST_SLEEP)
+        until = min(until, self._ping_due, monotonic() + min(LONGEST_SLEEP, self._settings.keepalive))
         events = self._poll(sock, 0.0 if pending else until, reading)
         self._waker.clear()
         self._must_be_awake()
@@ -149,9 +149,9 @@ class Connection:
         texts = (publish.topic.encode(), publish.payload, publish.reply_to.encode(), publish.correlation)
         return sum(map(len, texts)) + PACKET_OVERHEAD <= self.largest
 
-    def subscribe(self, names: Sequence[str]) -> int:
+    def subscribe(self, names: Sequence[str], quality: int) -> int:
         """Ask for these topic filters in the next `turn`; the packet id that will come back in `subscribed`."""
-        _, packet = self._client.subscribe([(name, 1) for name in names])
+        _, packet = self._client.subscribe([(name, quality) for name in names])
         if packet is None:
             raise self._ended()
         return packet

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 DIAL_WITHIN = 60.0  # seconds for files, name server, TCP and TLS; then they hang
 MOST_HANGING = 3  # threads that are left behind so; then no other is risked until one of them ends
 CONNACK_WITHIN = 10.0  # seconds after TCP and TLS stand
+FILTERS_AT_ONCE = 8  # in one SUBSCRIBE; AWS IoT Core hangs up on more
 STAND_WITHIN = 30.0  # seconds that we are not online, because the broker refuses a subscription
 SIGN_WITHIN = 120.0  # seconds; a thread that has given no sign of life for so long hangs
 LONGEST_LOOK = 5.0  # seconds between two looks at it that count: who was away himself knows no more
@@ -95,6 +96,7 @@ class Link:
         self._up_since = math.inf
         self._hanging: list[Dial] = []
         self._subscriptions = Subscriptions()
+        self._quality: int = 1  # of service, with which we subscribe
         self._hopeless = set[str]()  # filters that were not worth waiting for the last time
         self._refused_topics: set[str] = set()
         self._past_due = math.inf  # when the next message of the past may be said
@@ -198,15 +200,16 @@ class Link:
         return None
 
     def _connect(self) -> LinkError | None:
-        failure = None
+        failures: list[LinkError] = []
         for version in self._versions():
             failure = self._converse(version)
             if failure is None or failure.reason not in OTHER_VERSION:
-                break
+                return failure
             if failure.reason == "protocol":  # said in so many words, so worth remembering
                 (self._refuse_5.add if version == "5" else self._refuse_5.discard)(self._settings.address)
             log.debug("%s", failure.text)
-        return failure
+            failures.append(failure)
+        return min(failures, key=lambda failure: failure.reason == "protocol")  # of two, what else was wrong
 
     def _versions(self) -> tuple[Version, ...]:
         chosen = self._settings.protocol
@@ -239,6 +242,7 @@ class Link:
             waker=self._waker,
             now=self._now,
         )
+        self._subscriptions, self._refused_topics = Subscriptions(), set()
         try:
             line.open(self._dial())
             self._meet(line, version)
@@ -246,12 +250,23 @@ class Link:
                 self._turn(line, self._mind(line))
             self._take_leave(line)
         except LinkError as failure:
+            if self._subscriptions.unanswered:
+                self._subscribe_otherwise(failure)
             return failure
         finally:
             line.close()
             with self._lock:
                 self._outbox.offline()
         return None
+
+    def _subscribe_otherwise(self, failure: LinkError) -> None:
+        """Ask with the other quality of service the next time.
+
+        RabbitMQ hangs up on a client whose queue for QoS 1 is on a node that is gone, for as long as it is gone. QoS 0
+        has no such queue, and loses us nothing: what a broker keeps for a client that is away is never wanted here.
+        """
+        self._quality = 1 - self._quality
+        failure.text += f" without an answer to our subscriptions: the next try asks for QoS {self._quality}"
 
     def _dial(self) -> Reached:
         """A way to the broker. What hangs on it is left behind."""
@@ -276,7 +291,6 @@ class Link:
         refuses all of them for a while. One that it goes on refusing must not keep us silent for ever: then we are
         online without it, have told so, and do not wait for it the next time.
         """
-        self._subscriptions, self._refused_topics = Subscriptions(), set()
         self._greeted, self._past_due = False, math.inf
         until, broker = monotonic() + CONNACK_WITHIN, words.place(self._settings)
         while not line.accepted and not self._closing:
@@ -296,7 +310,7 @@ class Link:
             self._turn(line, min(until, self._in_time(), self._subscriptions.next_retry(self._wanted)))
 
     def _up(self, broker: str, version: Version) -> None:
-        self._tries, self._up_since = 0, monotonic()
+        self._tries, self._up_since, self._quality = 0, monotonic(), 1
         with self._lock:
             dropped = self._outbox.dropped()
             self._outbox.online()  # before anybody hears of it: the answer to LinkUp is to be said
@@ -377,14 +391,16 @@ class Link:
         if surplus := standing.surplus(wanted):
             line.unsubscribe(surplus)
         self._subscribe(line)
-        for name in standing.missing(wanted, now):
+        for name in [name for name in standing.missing(wanted, now) if not is_filter(name)]:
             standing.refused(name)
             self._tell(Notice("subscription-refused", f"{name!r} is no topic filter that MQTT allows"))
 
     def _subscribe(self, line: Connection) -> None:
         now = monotonic()
-        if proper := [name for name in self._subscriptions.missing(self._wanted, now) if is_filter(name)]:
-            self._subscriptions.asked(line.subscribe(proper), proper, now)
+        proper = [name for name in self._subscriptions.missing(self._wanted, now) if is_filter(name)]
+        if proper and not self._subscriptions.unanswered:  # NATS may take seconds for each
+            names = proper[:FILTERS_AT_ONCE]
+            self._subscriptions.asked(line.subscribe(names, self._quality), names, now)
 
     def _mind_outbox(self, line: Connection) -> None:
         while (publish := self._next(line)) is not None:
@@ -414,7 +430,7 @@ class Link:
     def _mind_past(self, line: Connection) -> float:
         """Say the next message of the past, where it is time and nothing else waits. When to look again."""
         with self._lock:
-            idle = self._outbox.idle
+            idle = self._outbox.idle and self._outbox.unacknowledged < line.room
         if self._closing or not idle or self._backlog is None or not self._backlog.waiting:
             return math.inf
         if monotonic() >= self._past_due:
