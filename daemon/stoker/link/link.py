@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish, Stop
 from stoker.link import words
 from stoker.link.backoff import LASTED, Pace, Turns
@@ -125,7 +127,12 @@ class Link:
         """What was counted so far; see `Counters.figures`."""
         with self._lock:
             waiting, dropped = self._outbox.waiting, dict(self._outbox.dropped_total)
-        return self._counters.figures(waiting, dropped, new_period)
+        counted = self._counters.figures(waiting, dropped, new_period)
+        if (past := self._backlog) is None:
+            return counted
+        if lost := past.dropped_total:
+            dropped["backlog"] = lost
+        return replace(counted, backlog=past.waiting, backlog_oldest=past.oldest, dropped=dropped)
 
     def close(self, timeout: float) -> bool:
         """Say what is left, disconnect so that the will stays silent, and end within `timeout` seconds.
