@@ -85,7 +85,8 @@ class Machine:
 
     def _answers(self) -> bool:
         try:
-            return self.try_to("systemctl is-system-running --wait; true", timeout=30).returncode == 0
+            state = self.try_to("systemctl is-system-running --wait", timeout=30).stdout.decode().strip()
+            return state in ("running", "degraded")
         except (OSError, subprocess.TimeoutExpired):
             return False
 
@@ -128,9 +129,8 @@ class Container(Machine):
             subprocess.run(["kill", "-KILL", str(pid)], check=False, capture_output=True)
         super().stop()
         for top in self._groups:
-            for group in sorted(top.rglob("*/"), reverse=True):
-                group.rmdir()
-            top.rmdir()
+            for group in [*sorted(top.rglob("*/"), reverse=True), top]:
+                _remove_once_empty(group)
 
 
 class _Emulated(Machine):
@@ -223,6 +223,18 @@ def _descendants(pid: int) -> list[int]:
             found += new
             waiting += new
     return found
+
+
+def _remove_once_empty(group: Path) -> None:
+    """A control group is busy until the last of its processes is gone."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return group.rmdir()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
 
 
 def _free_port() -> int:
