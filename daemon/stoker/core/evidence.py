@@ -20,7 +20,7 @@ from stoker.core.settings import Zone as Settings
 SLOT = 300.0  # s; readings are averaged over this,
 SLOT_READINGS = 3  # over so many at least,
 LONGEST_SLOT = 3600.0  # s; and over no more than this
-SLOTS = 6  # that half a pulse has at least
+SLOTS = 4  # that half a pulse has at least
 GAP = 1800.0  # s without a reading after which nothing from before can be compared
 RISE = 0.4  # K that a room which is heated rises sometime
 EFFECT = 0.3  # K off its course: the heater was felt
@@ -52,26 +52,23 @@ class Course(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How to test a heater: how often it goes off and on again."""
+    """How to test a heater: how often it goes off and on again before it is held to be without effect."""
 
     pulses: int
     half: float  # s of each
-    late: bool = False  # the answer to one half may come in another
 
 
 class Test(NamedTuple):
     """Half a pulse: the heater is off, or on again, to see whether the room leaves its course."""
 
     plan: Plan
-    number: int  # of this half, from 0
+    on: bool
     course: Course
     told: tuple[str, ...]  # what was seen before, in words
+    whole: int = 0  # pulses that went on for as long as planned
+    first: bool = True  # this pulse is the first, which ends early where the room seems to answer
     felt: float = 0.0  # K off its courses in the earlier halves, as a heater would do it
-
-    @property
-    def on(self) -> bool:
-        """Whether the heater should be on in this half."""
-        return bool(self.number % 2)
+    least: float = 0.0  # s of heat before anything is said: as long as it was without
 
 
 class Findings(NamedTuple):
@@ -94,6 +91,8 @@ class Evidence:
         self._slot = min(SLOT, settings.runaway_after / 8 or SLOT)
         self._gap = max(GAP, stale_after)
         self._last = math.nan  # when the last reading was measured
+        self._celsius = math.nan  # what it said
+        self._step = math.inf  # K, the smallest that the sensor made
         self._on: bool | None = None  # the relay as it was with the last reading
         self._switched = Mean(math.nan, math.nan)  # when it changed
         self._readings: list[float] = []  # of the slot that is not over
@@ -121,7 +120,9 @@ class Evidence:
         if not passed <= self._gap:
             self._forget()
             passed = 0.0
-        self._last = reading.at
+        elif step := abs(reading.celsius - self._celsius):
+            self._step = min(step, self._step)
+        self._last, self._celsius = reading.at, reading.celsius
         self._heated += passed * on
         self._otherwise += passed * (self._test is not None and on is not self._test.on)
         if on is not self._on:
@@ -179,7 +180,7 @@ class Evidence:
 
     def _listen(self, mean: Mean) -> None:
         turned = mean.celsius - self._coldest if self._on else self._warmest - mean.celsius
-        if self._listening and turned >= EFFECT:
+        if self._listening and turned >= max(EFFECT, 2 * self._step):
             self._listening = False
             self._answers.append(mean.at - self._switched.at)
 
@@ -202,41 +203,54 @@ class Evidence:
         means = [each for heated, each in self._heating if self._heated - heated <= after]
         if not after or self._heated < after or mean.at < self._trusted_until or rise(means) >= RISE:
             return
-        self._try(self._plan(), 0, (f"{mean.celsius:.2f} °C after {span(after)} of heating",))
+        plan, told = self._plan(), f"{mean.celsius:.2f} °C after {span(after)} of heating"
+        self._begin(Test(plan, False, self._course(plan), (told,)))
+
+    def _begin(self, half: Test) -> None:
+        self._test, self._otherwise = half, 0.0
 
     def _plan(self) -> Plan:
         """Long where the room's answer is unknown, but that what falls so steeply can answer quickly as well."""
         patience, longest = self._patience(), self.settings.runaway_test / 2
         shortest = min(max(QUICK, SLOTS * self._slot_length), longest)
         if patience > shortest and not math.isnan(self._fell_from):
-            return Plan(3, shortest, late=True)
+            return Plan(3, shortest)
         return Plan(2 if math.isinf(patience) else 1, min(max(patience, shortest), longest))
 
-    def _try(self, plan: Plan, number: int, told: tuple[str, ...], felt: float = 0.0) -> None:
-        """Begin half a pulse, on the course that the time before it tells."""
+    def _course(self, plan: Plan) -> Course:
+        """Where the temperature goes, as the last while tells that is as long as half a pulse."""
         end = self._lately[-1].at
-        course = trend([each for each in self._lately if end - each.at <= plan.half])
-        self._test, self._otherwise = Test(plan, number, course, told, felt), 0.0
+        return trend([each for each in self._lately if end - each.at <= plan.half])
 
     def _examine(self, test: Test, mean: Mean) -> None:
         expected, passed = test.course.expected(mean.at), mean.at - test.course.at
         felt = test.felt + (mean.celsius - expected) * (1 if test.on else -1)
-        if felt >= EFFECT or (test.plan.late and felt <= -EFFECT):
+        over = passed >= test.plan.half
+        if test.on and passed >= test.least and felt >= EFFECT:
             self._trust(mean.at + TRUSTED)
         elif not test.on and mean.celsius >= max(test.course.celsius, expected) + EFFECT:
             self._trust()  # something else warms the room, so nothing can be said
-        elif passed >= test.plan.half:
-            told = f"{mean.celsius:.2f} °C after {span(passed)} {'on again' if test.on else 'off'}"
-            self._end_half(test, felt, (*test.told[: 1 + test.on], told))
-
-    def _end_half(self, test: Test, felt: float, told: tuple[str, ...]) -> None:
-        if self._otherwise > test.plan.half / 2:
+        elif over and self._otherwise > test.plan.half / 2:
             self._trust()  # others switch the same heater, or it rests: that was no test
-        elif test.number + 1 < 2 * test.plan.pulses:
-            self._try(test.plan, test.number + 1, told, felt)
-        else:
-            text = f"heating makes no difference: {', '.join(told)}; the heater is dead or the sensor elsewhere"
+        elif over or (test.first and not test.on and felt >= EFFECT):
+            told = f"{mean.celsius:.2f} °C after {span(passed)} {'on again' if test.on else 'off'}"
+            self._end_half(test._replace(told=(*test.told[: 1 + test.on], told)), felt, passed)
+
+    def _end_half(self, test: Test, felt: float, passed: float) -> None:
+        early = test.least < test.plan.half
+        whole = test.whole + (test.on and not early)
+        if test.on and felt <= -EFFECT:
+            self._trust()  # late answers, or something else that moves the room as much: nothing can be said
+        elif whole == test.plan.pulses:
+            text = f"heating makes no difference: {', '.join(test.told)}; the heater is dead or the sensor elsewhere"
             self.findings = self.findings._replace(runaway=text)
+        elif test.on:
+            felt = 0.0 if early else felt
+            half = Test(test.plan, False, self._course(test.plan), test.told, whole, first=False, felt=felt)
+            self._begin(half)
+        else:
+            least = max(passed, 3 * self._slot_length)
+            self._begin(test._replace(on=True, course=self._course(test.plan), felt=felt, least=least))
 
     def _testing(self) -> str:
         if not self._test or self._test.on:
@@ -266,7 +280,9 @@ class Evidence:
         elif fell:
             self._switched_off, self._warmest = mean, mean.celsius
         elif mean.at - began.at >= min(self._patience(), self.settings.runaway_test, self.settings.stuck_on_after):
-            text = f"{began.celsius:.2f} °C {span(mean.at - began.at)} ago, {mean.celsius:.2f} °C now, and no fall between"
+            text = (
+                f"{began.celsius:.2f} °C {span(mean.at - began.at)} ago, {mean.celsius:.2f} °C now, and no fall between"
+            )
             self.findings = self.findings._replace(stuck_on=f"{text} although reset: the relay still seems to stick")
 
 
