@@ -3,6 +3,8 @@
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stoker.core.evidence import Evidence, Findings, Mean, rise, span, trend
 from stoker.core.settings import Zone
@@ -252,6 +254,31 @@ def test_a_small_chamber_is_quicker() -> None:
     assert "off for at most 2 min" in drawing.line(0.05, 0.0, on=True).testing
     assert drawing.test() < 0.5
     assert drawing.evidence.findings.runaway
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    strength=st.floats(2.0, 30.0),
+    lag=st.floats(0.3, 6.0),
+    delay=st.floats(0.0, 2.0),
+    cooling=st.floats(0.0, 15.0),
+    slowly=st.floats(5.0, 60.0),
+    swing=st.floats(0.0, 0.7),
+    begin=st.floats(0.0, 24.0),
+)
+def test_a_heater_that_works_is_never_blamed(
+    strength: float, lag: float, delay: float, cooling: float, slowly: float, swing: float, begin: float
+) -> None:
+    """It would warm its room by `strength` K, after `delay` and with the time constant `lag` (h); the room cools."""
+    evidence = Evidence(Zone(thermometer="t", heater="h"))
+    relay = [True] * (int(delay * 30) + 1)  # a step is two minutes
+    warmed, step = strength, 1 / 30
+    for number in range(30 * 48):
+        hours = number * step
+        relay.append(not evidence.findings.testing)
+        warmed += (strength * relay[number] - warmed) * step / lag
+        weather = -cooling * (1 - math.exp(-hours / slowly)) + swing * math.sin(math.tau * (hours + begin) / 24)
+        assert not evidence.see(Mean(hours * HOUR, weather + warmed), relay[-1], wanted=True).runaway
 
 
 # --- cooling without a fall -------------------------------------------------------------------------------------------

@@ -20,10 +20,12 @@ from stoker.core.settings import Zone as Settings
 SLOT = 300.0  # s; readings are averaged over this,
 SLOT_READINGS = 3  # over so many at least,
 LONGEST_SLOT = 3600.0  # s; and over no more than this
-SLOTS = 4  # that half a pulse has at least
+SLOTS = 6  # that half a pulse has at least
 GAP = 1800.0  # s without a reading after which nothing from before can be compared
 RISE = 0.4  # K that a room which is heated rises sometime
 EFFECT = 0.3  # K off its course: the heater was felt
+CLEAR = 1.2  # K off its course: no need to wait any longer
+WILD = 0.6  # K off it the other way: something else moves the room
 TRUSTED = 43200.0  # s for which a test that was passed counts
 ANSWERS = 3  # that have to be seen before the room's own are believed
 PATIENCE = 3.0  # times the slowest of them: how long half a pulse lasts
@@ -66,7 +68,7 @@ class Test(NamedTuple):
     course: Course
     told: tuple[str, ...]  # what was seen before, in words
     whole: int = 0  # pulses that went on for as long as planned
-    first: bool = True  # this pulse is the first, which ends early where the room seems to answer
+    first: bool = True  # this pulse is the first, which is cut short where the room seems to answer
     felt: float = 0.0  # K off its courses in the earlier halves, as a heater would do it
     least: float = 0.0  # s of heat before anything is said: as long as it was without
 
@@ -232,14 +234,14 @@ class Evidence:
             self._trust()  # something else warms the room, so nothing can be said
         elif over and self._otherwise > test.plan.half / 2:
             self._trust()  # others switch the same heater, or it rests: that was no test
-        elif over or (test.first and not test.on and felt >= EFFECT):
+        elif over or (not test.on and felt - test.felt >= (EFFECT if test.first else CLEAR)):
             told = f"{mean.celsius:.2f} °C after {span(passed)} {'on again' if test.on else 'off'}"
             self._end_half(test._replace(told=(*test.told[: 1 + test.on], told)), felt, passed)
 
     def _end_half(self, test: Test, felt: float, passed: float) -> None:
         early = test.least < test.plan.half
         whole = test.whole + (test.on and not early)
-        if test.on and felt <= -EFFECT:
+        if test.on and felt <= -WILD:
             self._trust()  # late answers, or something else that moves the room as much: nothing can be said
         elif whole == test.plan.pulses:
             text = f"heating makes no difference: {', '.join(test.told)}; the heater is dead or the sensor elsewhere"
@@ -249,7 +251,7 @@ class Evidence:
             half = Test(test.plan, False, self._course(test.plan), test.told, whole, first=False, felt=felt)
             self._begin(half)
         else:
-            least = max(passed, 3 * self._slot_length)
+            least = min(max(passed, 3 * self._slot_length), test.plan.half)
             self._begin(test._replace(on=True, course=self._course(test.plan), felt=felt, least=least))
 
     def _testing(self) -> str:
