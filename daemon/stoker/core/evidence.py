@@ -25,7 +25,7 @@ GAP = 1800.0  # s without a reading after which nothing from before can be compa
 RISE = 0.4  # K that a room which is heated rises sometime
 EFFECT = 0.3  # K off its course: the heater was felt
 CLEAR = 1.2  # K off its course: no need to wait any longer
-WILD = 0.6  # K off it the other way: something else moves the room
+WILD = 0.8  # K off it the other way in each pulse: something else moves the room
 TRUSTED = 43200.0  # s for which a test that was passed counts
 ANSWERS = 3  # that have to be seen before the room's own are believed
 PATIENCE = 3.0  # times the slowest of them: how long half a pulse lasts
@@ -241,7 +241,7 @@ class Evidence:
     def _end_half(self, test: Test, felt: float, passed: float) -> None:
         early = test.least < test.plan.half
         whole = test.whole + (test.on and not early)
-        if test.on and felt <= -WILD:
+        if test.on and felt <= -WILD * max(whole, 1):
             self._trust()  # late answers, or something else that moves the room as much: nothing can be said
         elif whole == test.plan.pulses:
             text = f"heating makes no difference: {', '.join(test.told)}; the heater is dead or the sensor elsewhere"
