@@ -422,6 +422,10 @@ class Check(Tree):
             elif heater.max_on < heater.min_on:
                 text = f"max_on {show_seconds(heater.max_on)} ends heating before min_on {show_seconds(heater.min_on)}"
                 self._warning(text, ("heaters", name, "max_on"), ("heaters", name, "min_on"))
+            elif heater.max_on < heater.max_on_rest and not heater.max_on_latch:
+                text = f"rests {show_seconds(heater.max_on_rest)} after {show_seconds(heater.max_on)} on"
+                text += ": a heater without effect, or a sensor that slipped away, is hardly ever noticed"
+                self._warning(text, ("heaters", name, "max_on"), ("heaters", name, "max_on_rest"))
         if not settings.max_restarts:
             self._warning("a crash that comes with each heating goes on and on", ("device", "max_restarts"))
 
