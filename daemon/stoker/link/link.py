@@ -259,7 +259,8 @@ class Link:
         has no such queue, and loses us nothing: what a broker keeps for a client that is away is never wanted here.
         """
         self._quality = 1 - self._quality
-        failure.text += f" without an answer to our subscriptions: the next try asks for QoS {self._quality}"
+        failure.text += " without an answer to our subscriptions (is a right missing there?): "
+        failure.text += f"the next try asks for QoS {self._quality}"
 
     def _dial(self) -> Reached:
         """A way to the broker. What hangs on it is left behind."""
