@@ -77,6 +77,7 @@ class Connection:
         self._ping_after = math.inf  # seconds of silence; until CONNACK the caller keeps the time
         self._heard = self._said = 0.0
         self._looked = 0.0  # by `now`
+        self._oversized = 0  # bytes of the packet that comes in now, where most of it is not kept
         self._taken: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)  # packet id, hash
         self._refusal: int | None = None
         self._goodbye: tuple[bool, int] | None = None  # said by the broker; its code, or paho's
@@ -204,11 +205,21 @@ class Connection:
     def _read(self) -> None:
         try:
             self._client.loop_read()
+            self._cut()
         except Exception:  # paho 2.1 lets its parser's errors out, of any type; callbacks of ours only note
             self._goodbye = False, _PROTOCOL_ERROR
             raise self._ended() from None
         self._must_be_awake()
         self._heard = monotonic()
+
+    def _cut(self) -> None:
+        """Keep the beginning of a packet that is too large: enough to acknowledge it and to tell of it."""
+        coming: dict[str, Any] = cast(Any, self._client)._in_packet
+        if len(coming["packet"]) > LARGEST_PACKET:
+            self._oversized = coming["remaining_length"]
+            del coming["packet"][LARGEST_PACKET:]
+        elif not coming["packet"]:
+            self._oversized = 0
 
     def _write(self) -> None:
         if self._client.want_write():
@@ -265,7 +276,8 @@ class Connection:
         self._elsewhere = self._elsewhere or getattr(properties, "ServerReference", "")
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        incoming = _incoming(message, self._now())
+        incoming = _incoming(message, self._now(), self._oversized)
+        self._oversized = 0
         if isinstance(incoming, Message) and message.qos:
             which = message.mid, hash((incoming.topic, incoming.payload))
             if message.dup and which in self._taken:
@@ -321,14 +333,14 @@ def _publish_properties(publish: Publish) -> Any:
     return properties
 
 
-def _incoming(message: paho.MQTTMessage, at: float) -> Message | Notice:
+def _incoming(message: paho.MQTTMessage, at: float, oversized: int) -> Message | Notice:
     try:
         topic = message.topic
     except UnicodeDecodeError:
         return Notice("malformed", "a message came on a topic that is not UTF-8: dropped")
     correlation = bytes(getattr(message.properties, "CorrelationData", b""))
     for what, size, most in (
-        ("message", len(message.payload), LARGEST_PAYLOAD),
+        ("message", oversized or len(message.payload), LARGEST_PAYLOAD),
         ("correlation", len(correlation), LARGEST_CORRELATION),
     ):
         if size > most:

@@ -59,7 +59,7 @@ HUNG_UP = "{broker} hung up during the TLS handshake: is that its TLS port (ofte
 TLS: tuple[tuple[str, str, str], ...] = (
     ("WRONG_VERSION_NUMBER", "no-tls", "{broker} does not speak TLS: set mqtt.port to its TLS port (often 8883)"),
     ("RECORD_LAYER_FAILURE", "no-tls", "{broker} does not speak TLS: set mqtt.port to its TLS port (often 8883)"),
-    ("EOF", "no-tls", HUNG_UP),
+    ("EOF", "tls-closed", HUNG_UP),
     (
         "CERTIFICATE_REQUIRED",
         "client-certificate",
@@ -291,7 +291,7 @@ def no_websocket(status: int, reason: str, settings: Mqtt) -> LinkError:
 
 def hung_up(settings: Mqtt) -> LinkError:
     """TCP stood, then the broker closed in the middle of the TLS handshake."""
-    return LinkError("no-tls", HUNG_UP.format(broker=place(settings)))
+    return LinkError("tls-closed", HUNG_UP.format(broker=place(settings)))
 
 
 def closed_early(settings: Mqtt, version: str) -> LinkError:
