@@ -21,8 +21,6 @@ default_user = {user}
 default_pass = {password}
 cluster_formation.peer_discovery_backend = classic_config
 cluster_partition_handling = pause_minority
-mnesia_table_loading_retry_timeout = 3000
-mnesia_table_loading_retry_limit = 30
 log.console = true
 log.file = false
 {nodes}
