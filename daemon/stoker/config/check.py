@@ -81,6 +81,7 @@ class Check(Tree):
         self._warn_of_mqtt(mqtt)
         self._warn_of_metrics(metrics)
         self._warn_of_zones(settings)
+        self._warn_of_devices(settings)
         self._warn_of_presence(settings.presence)
         return Config(
             core=settings,
@@ -411,6 +412,8 @@ class Check(Tree):
                 text = f"{show_seconds(stale_after)} is no longer than its thermometer's interval: hardly any heat"
                 self._warning(text, (*key, "stale_after"), interval)
             self._warn_of_interlocks(key, zone)
+
+    def _warn_of_devices(self, settings: core.Settings) -> None:
         for name, thermometer in settings.thermometers.items():
             if not thermometer.max_rate and ("thermometers", name, "max_rate") in self._origin:
                 text = "a sensor may leap to any temperature and be believed at once; 10 K a minute is fast for a room"
