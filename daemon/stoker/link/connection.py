@@ -198,6 +198,8 @@ class Connection:
             self._goodbye = False, _PROTOCOL_ERROR
             raise self._ended() from None
         self._heard = monotonic()
+        # brokers of 3.1.1 know no LARGEST_PACKET, and paho gathers 256 MB: what is too large is dropped as it comes
+        del cast(Any, self._client)._in_packet["packet"][LARGEST_PACKET:]
 
     def _write(self) -> None:
         if self._client.want_write():
@@ -310,7 +312,9 @@ def _incoming(message: paho.MQTTMessage, at: float) -> Message | Notice:
         ("correlation", len(correlation), LARGEST_CORRELATION),
     ):
         if size > most:
-            return Notice("too-large", f"a {what} of {size} bytes came on {topic}: dropped, the most is {most}")
+            return Notice(
+                "too-large", f"a {what} of at least {size} bytes came on {topic}: dropped, the most is {most}"
+            )
     expiry = getattr(message.properties, "MessageExpiryInterval", None)
     return Message(
         topic,
