@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from broker.mosquitto import Mosquitto
-from broker.watching import MakeObserver
+from broker.watching import MakeObserver, Observer
 from daemon.running import PATIENCE, ROOT, Daemon
 
 ROOM = """
@@ -34,7 +34,7 @@ TARGET = 20.0
 COLD, WARM = 19.7, 20.3  # °C just outside of the band
 
 INSTRUMENTS = str(ROOT / "tests" / "instruments")
-STATES = ("mode", "target", "preset", "heater", "action", "reason", "fault")
+STATES = {"mode": b"heat", "heater": b"OFF", "action": b"idle", "reason": b"target-reached", "fault": b"none"}
 
 
 class House(Daemon):
@@ -63,14 +63,20 @@ class House(Daemon):
         lines = self.relay.read_text().splitlines()
         return [(float(when), on == "1") for when, on in map(str.split, lines)]
 
-    def until(self, condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    def until(self, condition: Callable[[], bool], what: str, pause: float = 0.01) -> None:
         """Wait until something is so."""
-        end = time.monotonic() + patience
+        end = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < end, f"not {what}; log:\n{self.log}"
             assert self.process is not None
             assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.log}"
-            time.sleep(0.01)
+            time.sleep(pause)
+
+    def memory(self) -> int:
+        """Bytes that the process holds in memory now."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
     def heats(self, on: bool) -> bool:
         """Whether the relay is in this position."""
@@ -89,17 +95,23 @@ class House(Daemon):
             longest = max(longest, time.monotonic() - begin)
         return longest
 
+    def wait_for_topic(self, phone: Observer, topic: str, payload: bytes) -> None:
+        """Until this is the newest on a topic."""
+        self.until(lambda: phone.payloads(topic)[-1:] == [payload], f"{payload!r} on {topic}")
+
     def stands(self, broker: Mosquitto, observer: MakeObserver) -> None:
         """Check what somebody who comes now sees: online, every state, live readings, and orders are obeyed."""
-        self.until(lambda: self.log.rfind("connected to") > self.log.rfind("no broker"), "connected")
         phone = observer(broker, "#")
-        phone.wait_for(lambda: phone.payloads("stoker/shed/availability")[-1:] == [b"online"], "online")
-        for state in STATES:
-            phone.wait_for(lambda state=state: phone.payloads(f"stoker/shed/room/{state}") != [], state)  # type: ignore[misc]
-        assert phone.payloads("stoker/shed/room/heater")[-1] == b"OFF"
-        assert phone.payloads("stoker/shed/room/mode")[-1] == b"heat"
-        phone.wait_for(lambda: len(phone.payloads("TEMPERATURE")) >= 2, "live readings")
-        target = f"{TARGET + next(self._targets) / 100:.2f}"
-        phone.say("stoker/shed/room/target/set", target)
-        confirmed = str(float(target)).encode()
-        phone.wait_for(lambda: phone.payloads("stoker/shed/room/target")[-1:] == [confirmed], "an order obeyed")
+        self.until(lambda: self.log.rfind("connected to") > self.log.rfind("no broker"), "connected")
+        self.wait_for_topic(phone, "stoker/shed/availability", b"online")
+        for state, payload in STATES.items():
+            self.wait_for_topic(phone, f"stoker/shed/room/{state}", payload)
+        readings = len(phone.payloads("TEMPERATURE"))
+        self.until(lambda: len(phone.payloads("TEMPERATURE")) >= readings + 2, "live readings")
+        target = TARGET + next(self._targets) / 100
+
+        def obeyed() -> bool:
+            phone.say("stoker/shed/room/target/set", f"{target:.2f}")
+            return phone.payloads("stoker/shed/room/target")[-1:] == [repr(round(target, 4)).encode()]
+
+        self.until(obeyed, "an order obeyed", pause=0.2)
