@@ -12,6 +12,8 @@ from collections.abc import Generator
 from pathlib import Path
 
 from stoker import devices, driven, signals
+from stoker.archive import Archive
+from stoker.backlog import Backlog
 from stoker.config import Config, ConfigError, DriverChoice
 from stoker.core.messages import Effect, Input, LinkDown, Notice, Publish, Reload, Stop, Switched, SwitchFailed
 from stoker.core.stoker import Kept, Stoker
@@ -27,7 +29,7 @@ from stoker_drivers.interfaces import Listener
 log = logging.getLogger(__name__)
 
 GOODBYE = 3.0  # seconds for the last words to the broker
-LAST_WRITE = 5.0  # seconds for the last orders to reach the disk
+LAST_WRITE = 5.0  # seconds for the last orders, and for what could not be said, to reach the disk
 
 
 class App:
@@ -43,6 +45,7 @@ class App:
         self._inbox: Inbox[Input | Reload | devices.Loaded] = Inbox(config.clock_trusted)
         self._systemd = Systemd()
         self._store = Store(config.state_dir)
+        self._backlog = Backlog(Archive(config.state_dir), self._inbox.now)
         self._samplers: dict[str, Sampler] = {}
         self._heaters: dict[str, HeaterPort] = {}
         self._listeners: dict[str, dict[str, Listener]] = {}
@@ -70,6 +73,10 @@ class App:
         self._store.start()
         stack.callback(self._store.close, LAST_WRITE)
         core = Stoker(self._config.core, remembered, self._inbox.now())
+        self._backlog.configure(core.routes.backlog, self._config.backlog.records)
+        self._backlog.open()
+        self._backlog.start()
+        stack.callback(self._backlog.close, LAST_WRITE)
         self._link = self._new_link(core)
         stack.callback(lambda: self._link.close(GOODBYE))
         stack.callback(self._close_samplers)
@@ -112,6 +119,7 @@ class App:
             client_id=mqtt.client_id or f"stoker-{self._config.core.device}",
             subscriptions=[*core.subscriptions(), *self._listeners],
             will=(core.routes.availability, b"offline"),
+            backlog=self._backlog,
             crowded=self._inbox.crowded,
             now=monotonic,
         )
@@ -222,6 +230,7 @@ class App:
 
     def _join_link(self, old: Config, new: Config, availability: str) -> None:
         core = self._loop.core
+        self._backlog.configure(core.routes.backlog, new.backlog.records)
         if (old.mqtt, old.core.device, availability) == (new.mqtt, new.core.device, core.routes.availability):
             self._link.subscribe([*core.subscriptions(), *self._listeners])
             return

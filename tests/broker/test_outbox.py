@@ -1,4 +1,4 @@
-"""What waits to be said: bounded, states at their newest, events in order, and everything that is dropped counted."""
+"""What waits to be said: bounded, states at their newest, all in order; what is past is handed on, or counted."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,34 +33,59 @@ def test_a_state_is_said_at_its_newest_in_its_first_place() -> None:
     assert taken(outbox) == ["new", "event", "other"]
 
 
-def test_the_oldest_event_goes_first_where_too_many_wait() -> None:
-    outbox = Outbox()
+class Past:
+    """Keeps what an outbox hands on."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, bool]] = []  # payload, whether it was tried
+
+    def keep(self, publish: Publish, repeated: bool) -> bool:
+        self.kept.append((publish.payload.decode(), repeated))
+        return True
+
+
+def test_the_oldest_goes_first_where_too_many_wait() -> None:
+    outbox = online()
     say(outbox, "event", *map(str, range(203)))
-    outbox.online()
     assert taken(outbox) == list(map(str, range(3, 203)))
     assert outbox.dropped() == "3 events"
     assert outbox.dropped() == ""
 
 
-def test_without_a_line_readings_and_answers_are_counted_and_states_forgotten() -> None:
+def test_the_oldest_reading_becomes_the_past_where_too_many_wait() -> None:
+    past = Past()
+    outbox = Outbox(past.keep)
+    outbox.online()
+    say(outbox, "reading", *map(str, range(203)))
+    assert past.kept == [("0", False), ("1", False), ("2", False)]
+    assert (len(taken(outbox)), outbox.dropped()) == (200, "")
+
+
+def test_without_a_line_and_a_past_everything_is_counted_and_states_are_forgotten() -> None:
     outbox = Outbox()
     say(outbox, "reading", "1", "2", "3")
     say(outbox, "answer", "a")
     say(outbox, "state", "s")
+    say(outbox, "event", "1")
     assert outbox.empty
-    assert outbox.dropped() == "3 readings and 1 answer"
+    assert outbox.dropped() == "3 readings, 1 answer and 1 event"
 
 
-def test_names_everything_that_was_dropped() -> None:
-    outbox = Outbox()
-    say(outbox, "reading", "1", "2")
+def test_without_a_line_readings_and_events_are_past_and_never_tried() -> None:
+    past = Past()
+    outbox = Outbox(past.keep)
+    say(outbox, "reading", "1")
+    say(outbox, "event", "2")
     say(outbox, "answer", "a")
-    say(outbox, "event", *map(str, range(201)))
-    assert outbox.dropped() == "2 readings, 1 answer and 1 event"
+    assert past.kept == [("1", False), ("2", False)]
+    assert outbox.empty
+    assert outbox.dropped() == "1 answer"
 
 
-def test_a_lost_line_puts_unacknowledged_events_in_front_and_drops_the_rest() -> None:
-    outbox = online()
+def test_a_lost_line_makes_a_past_of_what_nobody_acknowledged_in_its_order() -> None:
+    past = Past()
+    outbox = Outbox(past.keep)
+    outbox.online()
     say(outbox, "event", "first", "second", "third")
     say(outbox, "reading", "20.15")
     say(outbox, "state", "s")
@@ -73,8 +98,9 @@ def test_a_lost_line_puts_unacknowledged_events_in_front_and_drops_the_rest() ->
     say(outbox, "event", "fourth")
     outbox.offline()
     assert (outbox.unacknowledged, outbox.oldest_sent) == (0, None)
-    assert outbox.dropped() == "1 reading"
-    assert taken(outbox) == ["second", "third", "fourth"]
+    assert outbox.dropped() == ""
+    assert past.kept == [("second", True), ("third", True), ("20.15", True), ("fourth", False)]
+    assert taken(outbox) == []
 
 
 def test_an_acknowledgement_of_nothing_is_nothing() -> None:

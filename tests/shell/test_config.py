@@ -202,8 +202,8 @@ def test_an_unknown_key(desk: Desk) -> None:
 
 def test_an_unknown_table(desk: Desk) -> None:
     assert desk.problems(ROOM + "[zone.bath]\ntarget = 20") == [
-        "stoker.toml:14: zone: unknown key; allowed: device, heaters, mqtt, presence, thermometers, topics, zones "
-        '(did you mean "zones"?)'
+        "stoker.toml:14: zone: unknown key; allowed: backlog, device, heaters, mqtt, presence, thermometers, topics, "
+        'zones (did you mean "zones"?)'
     ]
 
 
@@ -555,7 +555,7 @@ def test_a_file_nested_too_deeply(desk: Desk) -> None:
     assert "not TOML: " in line
     deep = ".".join("a" * 5_000)
     assert desk.problems(f"{BROKER}{INSIDE}[{deep}]\nb = 1") == [
-        "stoker.toml:5: a: unknown key; allowed: device, heaters, mqtt, presence, thermometers, topics, zones"
+        "stoker.toml:5: a: unknown key; allowed: backlog, device, heaters, mqtt, presence, thermometers, topics, zones"
     ]
 
 

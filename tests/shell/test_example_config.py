@@ -11,7 +11,7 @@ from msgspec import Struct, inspect, structs
 from stoker.config import Base, Config, ConfigError, Device, Drivers, load, parse_seconds, show_seconds
 from stoker.config.model import Wall
 from stoker.core import settings as core
-from stoker.link.settings import Mqtt, Tls
+from stoker.link.settings import Backlog, Mqtt, Tls
 from stoker_drivers import catalogue
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "stoker.toml"
@@ -30,7 +30,7 @@ EFFECTIVE = {("thermometers.inside", "publish"): "TEMPERATURE"}
 """What a key left out amounts to, where the struct's own default says otherwise."""
 
 
-DEFAULT_TABLES = {"device", "mqtt.tls", "topics", "presence", "zones.room.presets", "zones.room.window"}
+DEFAULT_TABLES = {"device", "mqtt.tls", "backlog", "topics", "presence", "zones.room.presets", "zones.room.window"}
 FREE = ("zones.room.schedule", "presence.people")  # tables whose keys are the user's
 
 
@@ -82,6 +82,7 @@ def kinds(table: str) -> list[type[Struct]]:
         "device": [Device, Wall],
         "mqtt": [Mqtt, Base],
         "mqtt.tls": [Tls],
+        "backlog": [Backlog],
         "presence": [core.Presence],
         "topics": [core.Topics],
     }

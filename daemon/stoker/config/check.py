@@ -29,7 +29,7 @@ from stoker.config.tree import NAME_LENGTH, S, Tree, is_name, names
 from stoker.core import schedule
 from stoker.core import settings as core
 from stoker.core.topics import Routes
-from stoker.link.settings import Mqtt
+from stoker.link.settings import Backlog, Mqtt
 from stoker.link.wellformed import TOPIC_BYTES, is_topic
 
 LONG_ON = 86400.0  # seconds on at a stretch; so is more than this
@@ -47,9 +47,10 @@ class Check(Tree):
 
     def config(self, drivers: Drivers) -> Config:
         """Return the whole, or raise ConfigError."""
-        self._only((), {"device", "mqtt", "thermometers", "heaters", "zones", "topics", "presence"})
+        self._only((), {"device", "mqtt", "backlog", "thermometers", "heaters", "zones", "topics", "presence"})
         device, wall = self._device()
         mqtt, base = self._mqtt(device.id)
+        backlog = self._table_as(("backlog",), Backlog) or Backlog()
         thermometers, thermometer_drivers = self._driven("thermometers", core.Thermometer, drivers.thermometer)
         heaters, heater_drivers = self._driven("heaters", core.Heater, drivers.heater)
         settings = core.Settings(
@@ -76,6 +77,7 @@ class Check(Tree):
         return Config(
             core=settings,
             mqtt=mqtt,
+            backlog=backlog,
             thermometers=thermometer_drivers,
             heaters=heater_drivers,
             state_dir=Path(device.state_dir),
@@ -418,7 +420,7 @@ def _listens_to(choice: DriverChoice) -> str:
 def _routes(settings: core.Settings) -> Iterator[tuple[Key, str]]:
     """Every topic of the device with the key of its template."""
     routes = Routes(settings)
-    for name in ("availability", "state", "event"):
+    for name in ("availability", "state", "event", "backlog"):
         yield ("topics", name), getattr(routes, name)
     for topics in routes.zones.values():
         for name, topic in topics.items():

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from stoker.core import settings as core
-from stoker.link.settings import Mqtt
+from stoker.link.settings import Backlog, Mqtt
 
 Key = tuple[str, ...]
 """A key's path: ("zones", "room", "target")."""
@@ -68,6 +68,7 @@ class Config(Struct, frozen=True, kw_only=True):
 
     core: core.Settings
     mqtt: Mqtt
+    backlog: Backlog
     thermometers: dict[str, DriverChoice]
     heaters: dict[str, DriverChoice]
     state_dir: Path

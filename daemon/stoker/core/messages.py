@@ -21,6 +21,10 @@ class Now(Struct, frozen=True):
     wall: float
     synchronised: bool = True
 
+    def at(self, mono: float) -> "Now":
+        """What the clocks showed at this monotonic time, in so far as nobody has set them since."""
+        return Now(mono, self.wall + mono - self.mono, self.synchronised)
+
 
 class Reason(StrEnum):
     """Why a heater is on or off. Published; the texts are in `README.md`."""
@@ -203,14 +207,15 @@ class SwitchHeater(Struct, frozen=True):
     reason: str
 
 
-Kind = Literal["state", "reading", "event", "answer"]
+Kind = Literal["state", "reading", "event", "answer", "backlog"]
 
 
 class Publish(Struct, frozen=True):
     """Say this over MQTT, QoS 1.
 
-    `state` is retained, coalesced to its newest, and said anew by the core after each connection. `event` is kept while
-    offline, the oldest dropped. `reading` and `answer` are worth nothing late, so they are dropped while offline.
+    `state` is retained, coalesced to its newest, and said anew by the core after each connection. `reading` and `event`
+    are said on their topics at once or never: what could not be said goes into the backlog with the time of `measured`.
+    `answer` is worth nothing late, so it is dropped while offline. `backlog` is what the link makes of the past.
     `reply_to` and `correlation` (MQTT 5): where an answer is wanted, and which question it answers. `expires_in`:
     seconds after which a broker must not deliver it any more (MQTT 5); 0 for never.
     """
@@ -221,6 +226,7 @@ class Publish(Struct, frozen=True):
     correlation: bytes = b""
     reply_to: str = ""
     expires_in: int = 0
+    measured: Now | None = None
 
 
 class Remember(Struct, frozen=True):

@@ -133,6 +133,7 @@ class Topics(Struct, frozen=True, kw_only=True):
     availability: str = "{base}/availability"
     state: str = "{base}/state"
     event: str = "{base}/event"
+    backlog: str = "{base}/backlog"
     mode: str = "{base}/{zone}/mode"
     mode_set: str = "{base}/{zone}/mode/set"
     target: str = "{base}/{zone}/target"

@@ -205,7 +205,8 @@ class Stoker:
             self._trouble(reading.thermometer, trouble)
         else:
             if topic := thermometer.settings.publish:
-                self._out.append(Publish(topic, topics.celsius(reading.celsius), "reading"))
+                measured = self._now.at(reading.at)
+                self._out.append(Publish(topic, topics.celsius(reading.celsius), "reading", measured=measured))
             if thermometer.telling:
                 thermometer.telling = False
                 self._event("thermometer-recovered", thermometer=reading.thermometer)
@@ -609,7 +610,7 @@ class Stoker:
 
     def _event(self, event: str, **details: Any) -> None:
         table = {"event": event, **details, "time": topics.stamp(self._now.wall)}
-        self._out.append(Publish(self.routes.event, topics.json(table), "event"))
+        self._out.append(Publish(self.routes.event, topics.json(table), "event", measured=self._now))
 
     def _log(self, level: Any, text: str, **fields: str) -> None:
         self._out.append(Say(level, text, fields))

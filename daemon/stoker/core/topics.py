@@ -34,6 +34,7 @@ class Routes:
         self.availability = _fill(settings, settings.topics.availability)
         self.state = _fill(settings, settings.topics.state)
         self.event = _fill(settings, settings.topics.event)
+        self.backlog = _fill(settings, settings.topics.backlog)
         self.zones = {name: zone_topics(settings, name) for name in settings.zones}
         self.orders: dict[str, tuple[str, Subject]] = {
             self.zones[name][f"{subject}_set"]: (name, subject) for name in settings.zones for subject in SUBJECTS

@@ -11,20 +11,26 @@ import select
 import threading
 from collections.abc import Callable, Sequence
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish, Stop
 from stoker.link import words
 from stoker.link.backoff import LASTED, Backoff
-from stoker.link.connection import Connection, Version
-from stoker.link.outbox import Outbox
+from stoker.link.connection import PACKET_OVERHEAD, Connection, Version
+from stoker.link.outbox import Outbox, forget
 from stoker.link.settings import Mqtt
 from stoker.link.subscriptions import REFUSED, RETRY_AFTER, Subscriptions
 from stoker.link.waker import Waker
 from stoker.link.wellformed import is_filter, is_topic
 from stoker.link.words import LinkError
 
+if TYPE_CHECKING:
+    from stoker.backlog import Backlog  # and SQLite with it, which only the daemon needs
+
 CONNACK_WITHIN = 10.0  # seconds after TCP and TLS stand
 CROWDED_PAUSE = 0.05  # seconds until the link looks again whether it may read
+PAST_PAUSE = 1.0  # seconds between two messages of the past, which live ones always overtake
+PAST_REFUSED_PAUSE = 60.0  # seconds until a message of the past that the broker refused is tried again
 GOODBYE_SHARE = 0.8  # of the time that `close` allows goes to what is still to be said, the rest to DISCONNECT
 
 OTHER_VERSION = frozenset({"protocol", "closed-early"})
@@ -49,6 +55,7 @@ class Link:
         client_id: str,
         subscriptions: Sequence[str],
         will: tuple[str, bytes] | None = None,
+        backlog: "Backlog | None" = None,
         crowded: Callable[[], bool] = never,
         now: Callable[[], float] = monotonic,
     ) -> None:
@@ -59,7 +66,8 @@ class Link:
         self._crowded = crowded
         self._now = now
         self._lock = threading.Lock()  # around the outbox
-        self._outbox = Outbox()
+        self._backlog = backlog
+        self._outbox = Outbox(backlog.keep if backlog else forget)
         self._wanted = tuple(dict.fromkeys(subscriptions))
         self._waker = Waker()
         self._end = math.inf  # when `close` wants to be done
@@ -72,13 +80,18 @@ class Link:
         self._up_since = math.inf
         self._subscriptions = Subscriptions()
         self._refused_topics: set[str] = set()
+        self._past_due = math.inf  # when the next message of the past may be said
+        self._greeted = False  # the newest state was said
 
     def start(self) -> None:
         """Begin to connect. Returns at once."""
         self._thread.start()
 
     def publish(self, effect: Publish) -> None:
-        """Say this, now or, for an event, when there is a broker. Never blocks, never raises."""
+        """Say this now. A state is said anew after each connection, and the past goes to the backlog.
+
+        Never blocks, never raises.
+        """
         with self._lock:
             sayable = self._outbox.add(effect)
         if sayable:
@@ -99,6 +112,8 @@ class Link:
         self._waker.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
+        with self._lock:
+            self._outbox.offline()  # what is left is past, also where the thread hangs
         if not self._thread.is_alive():
             self._waker.close()
         return self._all_said
@@ -187,6 +202,7 @@ class Link:
     def _meet(self, line: Connection, version: Version) -> None:
         """Up once the broker has accepted us and answered for every subscription."""
         self._subscriptions, self._refused_topics = Subscriptions(), set()
+        self._greeted, self._past_due = False, math.inf
         until, broker = monotonic() + CONNACK_WITHIN, words.place(self._settings)
         while not line.accepted and not self._closing:
             if monotonic() >= until:
@@ -207,6 +223,7 @@ class Link:
         self._tell(LinkUp(broker, version))
         if dropped:
             self._tell(Notice("dropped", f"{dropped} could not be said while offline"))
+        self._tell_of_past()
 
     def _take_leave(self, line: Connection) -> None:
         now = monotonic()
@@ -235,7 +252,7 @@ class Link:
         self._mind_acknowledgements(line)
         self._mind_subscriptions(line)
         self._mind_outbox(line)
-        return min(self._in_time(), self._subscriptions.next_retry(self._wanted))
+        return min(self._mind_past(line), self._in_time(), self._subscriptions.next_retry(self._wanted))
 
     def _in_time(self) -> float:
         """When the broker's next answer is due. Raises LinkError where it is late: then the line is dead."""
@@ -257,6 +274,7 @@ class Link:
                 publish = self._outbox.acknowledged(packet)
             if publish is None:
                 continue
+            self._go_on_with_past(publish, code)
             if code >= REFUSED:
                 self._refused(publish, "publish-refused", words.denial(code))
             elif publish.kind == "reading":
@@ -283,22 +301,57 @@ class Link:
 
     def _mind_outbox(self, line: Connection) -> None:
         while (publish := self._next(line)) is not None:
-            if not is_topic(publish.topic):
-                self._refused(publish, "bad-topic", "MQTT allows no such topic")
-            elif not line.fits(publish):
-                self._refused(publish, "too-large", f"the broker takes no packet above {line.largest} bytes")
-            else:
-                packet = line.publish(publish)
-                with self._lock:
-                    self._outbox.sent(packet, publish, monotonic())
+            self._say(line, publish)
         with self._lock:
             dropped = self._outbox.dropped() if self._outbox.empty else ""
         if dropped:
             self._tell(Notice("dropped", f"{dropped} could not be said in time"))
 
+    def _say(self, line: Connection, publish: Publish) -> bool:
+        if not is_topic(publish.topic):
+            self._refused(publish, "bad-topic", "MQTT allows no such topic")
+        elif not line.fits(publish):
+            self._refused(publish, "too-large", f"the broker takes no packet above {line.largest} bytes")
+        else:
+            packet = line.publish(publish)
+            with self._lock:
+                self._outbox.sent(packet, publish, monotonic())
+            return True
+        return False
+
     def _next(self, line: Connection) -> Publish | None:
         with self._lock:
             return self._outbox.take() if self._outbox.unacknowledged < line.room else None
+
+    def _mind_past(self, line: Connection) -> float:
+        """Say the next message of the past, where it is time and nothing else waits. When to look again."""
+        with self._lock:
+            idle = self._outbox.idle
+        if self._closing or not idle or self._backlog is None or not self._backlog.waiting:
+            return math.inf
+        if monotonic() >= self._past_due:
+            self._past_due = monotonic() + PAST_PAUSE
+            if publish := self._backlog.take(line.largest - PACKET_OVERHEAD):
+                if self._say(line, publish):
+                    self._past_due = math.inf  # until it is acknowledged
+                else:
+                    self._backlog.said()  # to nobody, as the notice tells: it would stand in the way of all others
+        return self._past_due
+
+    def _go_on_with_past(self, publish: Publish, code: int) -> None:
+        """The past begins a little after the newest state was said, and goes on with each acknowledgement."""
+        if publish.kind == "state" and not self._greeted:
+            self._greeted, self._past_due = True, monotonic() + PAST_PAUSE
+        elif publish.kind == "backlog" and self._backlog:
+            refused = code >= REFUSED
+            self._past_due = monotonic() + (PAST_REFUSED_PAUSE if refused else PAST_PAUSE)
+            if not refused:
+                self._backlog.said()
+                self._tell_of_past()
+
+    def _tell_of_past(self) -> None:
+        if self._backlog and (dropped := self._backlog.dropped()):
+            self._tell(Notice("dropped", dropped))
 
     def _refused(self, publish: Publish, reason: str, why: str) -> None:
         """Tell of it once for each topic and connection."""

@@ -1,11 +1,12 @@
 """What is still to be said, and what was said and not yet acknowledged. Pure: no paho, no clock, no lock.
 
 Rule: nothing grows without a bound, and what is dropped is counted. States are coalesced by topic and forgotten when
-the line goes, because the core says them all anew. Events outlive a lost line (and may come twice: at least once).
-Readings and answers are worth nothing late, so they are dropped while there is no line.
+the line goes, because the core says them all anew. Readings and events that are not said at once are past: they go to
+the backlog, and never to their topics late. Answers are worth nothing late, so they are dropped while there is no line.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import count
 
 from stoker.core.messages import Kind, Publish
@@ -13,11 +14,20 @@ from stoker.core.messages import Kind, Publish
 LIMITS: dict[Kind, int] = {"reading": 200, "answer": 200, "event": 200, "state": 400}
 """The most that waits of each kind; beyond, the oldest of its kind goes."""
 
+Keep = Callable[[Publish, bool], bool]
+"""Takes what is past, and whether it may have been said; gives whether it is kept."""
+
+
+def forget(_publish: Publish, _repeated: bool) -> bool:
+    """For those who have no past."""
+    return False
+
 
 class Outbox:
     """Filled by any thread, emptied by the link's; the link holds its lock around every call."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Keep = forget) -> None:
+        self._keep = keep
         self._waiting: dict[str | int, Publish] = {}  # in the order in which it is to be said
         self._sent: dict[int, tuple[Publish, float]] = {}  # packet id -> what, when; the oldest first
         self._dropped: Counter[Kind] = Counter()
@@ -26,14 +36,14 @@ class Outbox:
 
     def add(self, publish: Publish) -> bool:
         """Take something to say. Whether it can be said now."""
-        if not self._online and publish.kind != "event":
-            self._drop(publish)
+        if not self._online:
+            self._pass(publish)
             return False
         self._waiting[self._key(publish)] = publish
         same = [key for key, waiting in self._waiting.items() if waiting.kind == publish.kind]
         if len(same) > LIMITS[publish.kind]:
-            self._drop(self._waiting.pop(same[0]))
-        return self._online
+            self._pass(self._waiting.pop(same[0]))
+        return True
 
     def take(self) -> Publish | None:
         """The next thing to say, or None. Report it as `sent`."""
@@ -63,18 +73,24 @@ class Outbox:
         """Whether everything is said and acknowledged."""
         return not self._waiting and not self._sent
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be said."""
+        return not self._waiting
+
     def online(self) -> None:
         """There is a line from now on."""
         self._online = True
 
     def offline(self) -> None:
-        """The line is gone: events that nobody acknowledged are to be said again, before the others."""
-        unsaid = [*(publish for publish, _ in self._sent.values()), *self._waiting.values()]
+        """The line is gone: what nobody acknowledged is past, and what waited behind it."""
+        self._online = False
+        for publish, _ in self._sent.values():
+            self._pass(publish, repeated=True)
+        for publish in self._waiting.values():
+            self._pass(publish)
         self._sent.clear()
         self._waiting.clear()
-        self._online = False
-        for publish in unsaid:
-            self.add(publish)
 
     def dropped(self) -> str:
         """Name what was dropped since the last time ("3 readings and 1 event"), or give ""."""
@@ -86,6 +102,9 @@ class Outbox:
     def _key(self, publish: Publish) -> str | int:
         return publish.topic if publish.kind == "state" else next(self._serial)
 
-    def _drop(self, publish: Publish) -> None:
+    def _pass(self, publish: Publish, repeated: bool = False) -> None:
+        """It will not be said any more, or in the backlog."""
+        if publish.kind in ("reading", "event") and self._keep(publish, repeated):
+            return
         if publish.kind != "state" or self._online:  # without a line a state is not lost: it will be said anew
             self._dropped[publish.kind] += 1

@@ -47,3 +47,16 @@ class Mqtt(Struct, frozen=True, kw_only=True):
     def address(self) -> tuple[str, int]:
         """Host and port, the default port filled in."""
         return self.host, self.port or (8883 if self.tls.enabled else 1883)
+
+
+class Backlog(Struct, frozen=True, kw_only=True):
+    """What waits for the broker: readings and events that could not be said in their time."""
+
+    records: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=500_000,
+            description="readings and events that wait for the broker at most, 256 bytes each on average; 0: none",
+        ),
+    ] = 100_000
