@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # For the tests: a broker, and what builds systemd-python and (from Python 3.13 on) lgpio.
 DEBIAN_PACKAGES := mosquitto libsystemd-dev pkg-config gcc python3-dev swig
 
-.PHONY: help demo test check clean debian-packages
+.PHONY: help demo test soak check clean debian-packages
 .NOTPARALLEL:
 
 help: ## this list
@@ -20,6 +20,9 @@ demo: $(VENV)/demo.stamp ## a room kept warm over MQTT with TLS, all on this mac
 
 test: debian-packages $(VENV)/test.stamp $(VENV)/systemd.built $(VENV)/pi.built ## every test (ARGS="-k relay")
 	@$(BIN)/python -m pytest $(ARGS)
+
+soak: debian-packages $(VENV)/test.stamp ## 20 minutes of random faults (ARGS="--minutes 1 --seed 7", ARGS=--figures)
+	@PYTHONPATH=daemon:drivers:tests $(BIN)/python -m soak $(ARGS)
 
 check: $(VENV)/check.stamp ## format, lint, types, and who may import what
 	$(BIN)/ruff format --check --quiet

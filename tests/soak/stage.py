@@ -1,9 +1,9 @@
 """The real daemon, a real broker with TLS, the proxy between them, and a witness at the broker who misses nothing.
 
 Why the witness misses nothing although the broker dies: Mosquitto hands a message to the witness's socket before it
-acknowledges it to its sender (`max_inflight_messages 0`), and before it is killed the line is frozen and a mark of the
-witness's own has come back, so all that the daemon knows as acknowledged has been heard. The line stands again only after
-the witness does.
+acknowledges it to its sender (`max_inflight_messages 0`). Before it is killed the line is frozen and a mark of the
+witness's own has come back, so all that the daemon knows as acknowledged has been heard. The line stands again only
+after the witness does.
 """
 
 import contextlib
