@@ -159,6 +159,7 @@ class Proxy:
             target.write(data[:size])
             await target.drain()
             if not answers and self._fuse == 0:
+                self._fuse = None
                 self._reset()
                 return
             data = data[size:]

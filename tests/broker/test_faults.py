@@ -199,7 +199,7 @@ def test_a_broker_whose_certificate_has_expired_and_is_renewed(
     broker = mosquitto(authority=authority, certificate=certificate).start()
     house = make_house(mqtt(broker) + ROOM)
     house.start()
-    house.wait_for_log("certificate of .* expired on Jan 31 00:00:00 2020")
+    house.wait_for_log("certificate of .* expired on .*2020")
     renew(certificate, authority.issue("127.0.0.1", "localhost"))
     broker.stop()
     broker.start()
