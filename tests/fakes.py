@@ -18,6 +18,7 @@ from stoker.core.messages import (
     ReadingFailed,
     Remember,
     Say,
+    SayAlive,
     Stop,
     Switched,
     SwitchFailed,
@@ -61,8 +62,10 @@ class FakeBroker:
         if not self.connected:
             return
         self.said.append((now, effect.topic, effect.payload))
-        if effect.kind == "state":
+        if effect.kind == "state" and effect.payload:
             self.retained[effect.topic] = effect.payload
+        elif effect.kind == "state":
+            self.retained.pop(effect.topic, None)
 
     def payloads(self, topic: str) -> list[bytes]:
         return [payload for _, said, payload in self.said if said == topic]
@@ -82,7 +85,7 @@ class SimulatedHouse:
         heater = {key: zone.pop(key) for key in list(zone) if key in Heater.__struct_fields__}
         thermometer = {key: zone.pop(key) for key in list(zone) if key in Thermometer.__struct_fields__}
         device = zone.pop("device", {})
-        more = {key: zone.pop(key) for key in ("presence", "timezone") if key in zone}
+        more = {key: zone.pop(key) for key in ("presence", "timezone", "alive_every") if key in zone}
         thermometers = zone.pop("thermometers", {"inside": Thermometer(publish="TEMPERATURE", **thermometer)})
         zones = zone.pop("zones", None) or {"room": zone.pop("zone", None) or self._zone(zone)}
         self.settings = Settings(
@@ -176,6 +179,10 @@ class SimulatedHouse:
     def said(self, topic: str) -> str:
         return self.broker.retained[f"stoker/shed/{topic}"].decode()
 
+    def state(self, zone: str = "room") -> dict[str, Any]:
+        state: dict[str, Any] = msgspec.json.decode(self.broker.retained["stoker/shed/state"])["zones"][zone]
+        return state
+
     def events(self, kind: str = "") -> list[dict[str, Any]]:
         events = [msgspec.json.decode(payload) for payload in self.broker.payloads("stoker/shed/event")]
         return [event for event in events if event["event"] == kind or not kind]
@@ -204,6 +211,8 @@ class SimulatedHouse:
                     self._carry_out(self.core.handle(self.relays[name].switch(name, on, self.time), self.now()))
                 case Publish():
                     self.broker.publish(effect, self.time)
+                case SayAlive(topic, figures):
+                    self.broker.publish(Publish(topic, msgspec.json.encode(figures), "state"), self.time)
                 case Remember(key, None):
                     self.memory.pop(key, None)
                 case Remember(key, str(value)):

@@ -33,6 +33,7 @@ ONLY = [
     Only("w1thermsensor", ("stoker_drivers.ds18b20",), "its gaps are mended in one place"),
     Only("systemd", ("stoker.systemd",), "the daemon runs where there is none"),
     Only("sqlite3", ("stoker.store", "stoker.archive"), "what survives a restart is orders and the backlog"),
+    Only("prometheus_client", ("stoker.metrics",), "it is imported where it is switched on, and only there"),
     Only("amqtt", ("stoker.demo",), "a daemon that heats has no broker in it"),
     Only("trustme", ("stoker.demo",), "certificates on the spot are for the demo"),
     Only("stoker", ("stoker",), "drivers serve any program"),

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stoker import devices, driven, signals
 from stoker.archive import Archive
@@ -19,12 +20,16 @@ from stoker.core.messages import Effect, Input, LinkDown, Notice, Publish, Reloa
 from stoker.core.stoker import Kept, Stoker
 from stoker.heaters import HeaterPort
 from stoker.inbox import Inbox, monotonic
+from stoker.link.counters import Counters, Figures
 from stoker.link.link import Link
-from stoker.loop import Loop
+from stoker.loop import Loop, Scrape
 from stoker.sampler import Sampler
 from stoker.store import Store
 from stoker.systemd import Systemd
 from stoker_drivers.interfaces import Listener
+
+if TYPE_CHECKING:
+    from stoker.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +47,10 @@ class App:
         self._config = config
         self._path = path
         self._reloads = reloads
-        self._inbox: Inbox[Input | Reload | devices.Loaded] = Inbox(config.clock_trusted)
+        self._inbox: Inbox[Input | Reload | devices.Loaded | Scrape] = Inbox(config.clock_trusted)
+        self._counters = Counters()
         self._systemd = Systemd()
+        self._metrics: Metrics | None = None
         self._store = Store(config.state_dir)
         self._backlog = Backlog(Archive(config.state_dir), self._inbox.now)
         self._samplers: dict[str, Sampler] = {}
@@ -79,6 +86,7 @@ class App:
         stack.callback(self._backlog.close, LAST_WRITE)
         self._link = self._new_link(core)
         stack.callback(lambda: self._link.close(GOODBYE))
+        stack.callback(self._stop_metrics)
         stack.callback(self._close_samplers)
         stack.callback(self._close_heaters)
         self._loop = Loop(
@@ -96,6 +104,7 @@ class App:
         self._link.start()
         for sampler in self._samplers.values():
             sampler.start()
+        self._start_metrics()
         return self._loop
 
     def _drive_off_first(self) -> list[Switched | SwitchFailed]:
@@ -108,6 +117,14 @@ class App:
     def publish(self, effect: Publish) -> None:
         """Hand a publication to the link of the moment."""
         self._link.publish(effect)
+
+    def hangs(self, now: float) -> bool:
+        """Whether the link of the moment does."""
+        return self._link.hangs(now)
+
+    def figures(self, new_period: bool = False) -> Figures:
+        """What this link and those before it have counted."""
+        return self._link.figures(new_period)
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
@@ -122,6 +139,7 @@ class App:
             backlog=self._backlog,
             crowded=self._inbox.crowded,
             now=monotonic,
+            counters=self._counters,
         )
 
     def _make_thermometers(self, names: set[str]) -> None:
@@ -136,6 +154,18 @@ class App:
     def _make_heaters(self, names: set[str]) -> None:
         for name in sorted(names):
             self._heaters[name] = devices.heater(name, self._config.heaters[name])
+
+    def _start_metrics(self) -> None:
+        if self._config.metrics.port:
+            from stoker.metrics import Metrics  # a web server, which hardly anybody needs
+
+            self._metrics = Metrics(self._config.metrics, self._config.core.device, self._inbox.put)
+            self._metrics.start()
+
+    def _stop_metrics(self) -> None:
+        if self._metrics:
+            self._metrics.close()
+            self._metrics = None
 
     def _close_samplers(self) -> None:
         for sampler in self._samplers.values():
@@ -213,6 +243,9 @@ class App:
         for publish in last_words:
             self._link.publish(publish)
         self._join_link(old, new, before)
+        if (old.metrics, old.core.device) != (new.metrics, new.core.device):
+            self._stop_metrics()
+            self._start_metrics()
         log.info("configuration read anew")
         return effects
 

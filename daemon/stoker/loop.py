@@ -1,9 +1,11 @@
 """Take one input, ask the core, carry out its effects. One thread, this one, decides and switches."""
 
 import logging
+import queue
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from stoker.core.figures import Figures
 from stoker.core.messages import (
     Effect,
     Input,
@@ -15,6 +17,7 @@ from stoker.core.messages import (
     Reload,
     Remember,
     Say,
+    SayAlive,
     Stop,
     Switched,
     SwitchFailed,
@@ -22,9 +25,11 @@ from stoker.core.messages import (
     Tick,
 )
 from stoker.core.stoker import Stoker
+from stoker.core.topics import json
 from stoker.devices import Loaded
 from stoker.heaters import HeaterPort
 from stoker.inbox import Inbox
+from stoker.link.counters import Figures as LinkFigures
 from stoker_drivers.interfaces import Listener, SensorError
 
 log = logging.getLogger("stoker")
@@ -37,6 +42,14 @@ class Out(Protocol):
 
     def publish(self, effect: Publish) -> None:
         """Take it; never block, never raise."""
+        ...
+
+    def hangs(self, now: float) -> bool:
+        """Whether nothing moves there any more. Asked after each pass, with the monotonic time."""
+        ...
+
+    def figures(self, new_period: bool = False) -> LinkFigures:
+        """What the link has counted."""
         ...
 
 
@@ -60,13 +73,31 @@ class Supervisor(Protocol):
         ...
 
 
+class Scrape:
+    """Somebody waits for all figures of this moment."""
+
+    def __init__(self) -> None:
+        self._answer: queue.SimpleQueue[tuple[Figures, LinkFigures]] = queue.SimpleQueue()
+
+    def answer(self, core: Figures, link: LinkFigures) -> None:
+        """What the loop does."""
+        self._answer.put((core, link))
+
+    def wait(self, timeout: float) -> tuple[Figures, LinkFigures] | None:
+        """The figures, or None where the loop hangs."""
+        try:
+            return self._answer.get(timeout=timeout)
+        except queue.Empty:
+            return None
+
+
 class Loop:
     """The parts that carry out effects, joined. `reload` sees to the configuration being read anew."""
 
     def __init__(  # noqa: PLR0913 - it joins the parts, so it takes them all
         self,
         core: Stoker,
-        inbox: Inbox[Input | Reload | Loaded],
+        inbox: Inbox[Input | Reload | Loaded | Scrape],
         *,
         heaters: Mapping[str, HeaterPort],
         listeners: Mapping[str, Mapping[str, Listener]],
@@ -91,6 +122,8 @@ class Loop:
             match event:
                 case Reload() | Loaded():
                     self.carry_out(self._reload(event))
+                case Scrape():
+                    event.answer(self.core.figures(self._inbox.now()), self._link.figures())
                 case None:
                     self.handle(Tick())
                 case Message(topic=topic) if topic in self.listeners:
@@ -107,6 +140,8 @@ class Loop:
         """A deadline is kept however much comes in, and what had to be dropped is told."""
         if self.core.next_deadline() <= self._inbox.now().mono:
             self.handle(Tick())
+        if self._link.hangs(self._inbox.now().mono):
+            self._inbox.put(Stop("the link to the broker hangs", failed=True))
         if dropped := self._inbox.dropped:
             self._inbox.dropped = 0
             self.handle(Notice("dropped", f"{dropped} events came faster than they could be handled"))
@@ -134,6 +169,9 @@ class Loop:
                     self.carry_out(self.core.handle(self._switch(name, on), self._inbox.now()))
                 case Publish():
                     self._link.publish(effect)
+                case SayAlive(topic, figures):
+                    counted = {**figures, "link": self._link.figures(new_period=True)}
+                    self._link.publish(Publish(topic, json(counted), "state"))
                 case Remember(key, value):
                     self._store.remember(key, value)
                 case Say(level, text, fields):

@@ -66,7 +66,7 @@ class Authority:
 class Mosquitto:
     """A broker in `directory`. `authority` None: no TLS; `users` None: nobody has to log in.
 
-    `lines` are added to its configuration.
+    `lines` are added to its configuration. `websockets`: that is what it speaks at its port.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Mosquitto:
         certificate: tuple[Path, Path] | None = None,
         users: Mapping[str, str] | None = USERS,
         lines: Sequence[str] = (),
+        websockets: bool = False,
     ) -> None:
         self._program = program("mosquitto")
         self.host = HOST
@@ -88,7 +89,7 @@ class Mosquitto:
         self._certificate = certificate
         self._log = self.directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
-        self._write_configuration(lines)
+        self._write_configuration([*lines, "protocol websockets"] if websockets else lines)
 
     # --- its life -----------------------------------------------------------------------------------------------------
 
@@ -174,6 +175,8 @@ class Mosquitto:
 
     def _write_configuration(self, lines: Sequence[str]) -> None:
         text = [f"listener {self.port} {self.host}", "persistence false", "log_type all", *lines]
+        if "protocol websockets" in lines:  # Mosquitto 2.0 ends at once where it has no other listener
+            text.insert(0, f"listener {free_port()} {self.host}")
         if os.geteuid() == 0:
             text.append("user root")  # it would drop to a user that may not read the test's folder
         if self.authority is not None:

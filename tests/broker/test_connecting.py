@@ -93,7 +93,7 @@ def test_waits_for_a_broker_that_is_absent_at_first(
 def test_reads_the_password_anew_for_every_try(
     broker: Mosquitto, link: MakeLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backoff, "PATIENT_BASE", 0.5)
+    monkeypatch.setitem(backoff.BASES, "person", 0.5)
     password = broker.password_file("shed")
     right = password.read_text()
     password.write_text("wrong\n")

@@ -18,7 +18,10 @@ CERTIFICATE = {
     "notAfter": "Jun  1 12:00:00 2025 GMT",
     "notBefore": "Jan  1 12:00:00 2040 GMT",
     "subjectAltName": (("DNS", "other.example"), ("IP Address", "10.0.0.1")),
+    "issuer": ((("organizationName", "Shed & Co"),), (("commonName", "Shed\x07 CA"),)),
 }
+WHOSE = "the certificate of broker.example:8883 (for other.example, 10.0.0.1)"
+SIGNED = ', signed by "Shed\\x07 CA, Shed & Co",'
 
 
 def tls_error(reason: str) -> ssl.SSLError:
@@ -92,23 +95,24 @@ def test_the_network(error: OSError, reason: str, text: str) -> None:
         (
             20,
             "not-trusted",
-            "the certificate of broker.example:8883 is not signed by any CA in /etc/stoker/ca.pem (why): "
+            f"{WHOSE}{SIGNED} is not signed by any CA in /etc/stoker/ca.pem (why): "
             "set mqtt.tls.ca_file to the right CA's certificate",
         ),
         (
             18,
             "self-signed",
-            "the certificate of broker.example:8883 is signed by a CA of its owner's own, "
-            "which is not in /etc/stoker/ca.pem: set mqtt.tls.ca_file to that CA's certificate",
+            f"{WHOSE} is signed by a CA of its owner's own "
+            '("Shed\\x07 CA, Shed & Co"), which is not in /etc/stoker/ca.pem: '
+            "set mqtt.tls.ca_file to that CA's certificate",
         ),
         (
             62,
             "wrong-name",
-            "the certificate of broker.example:8883 is for other.example, 10.0.0.1, not for broker.example: "
+            f"the certificate of broker.example:8883{SIGNED} is for other.example, 10.0.0.1, not for broker.example: "
             "check mqtt.host",
         ),
-        (10, "certificate-expired", "expired on Jun  1 12:00:00 2025 GMT: renew it at the broker, or set this machine"),
-        (9, "certificate-not-yet-valid", "is not valid before Jan  1 12:00:00 2040 GMT: is this machine's clock right"),
+        (10, "certificate-expired", f"{WHOSE}{SIGNED} expired on 2025-06-01: renew it at the broker, or set this"),
+        (9, "certificate-not-yet-valid", f"{WHOSE}{SIGNED} is not valid before 2040-01-01, and this machine's clock"),
     ],
 )
 def test_a_certificate_that_does_not_verify(code: int, reason: str, text: str) -> None:
@@ -117,7 +121,19 @@ def test_a_certificate_that_does_not_verify(code: int, reason: str, text: str) -
     assert text in found.text
     without = words.explain(not_verified(code, "why"), SETTINGS)
     assert without.reason == reason
-    assert found.patient
+    assert "signed by " not in without.text.replace("not signed by any", "").replace("signed by a CA of", "")
+    assert found.pace == "person"
+
+
+def test_a_certificate_above_the_brokers_expired() -> None:
+    good = {**CERTIFICATE, "notAfter": "Jun  1 12:00:00 2999 GMT"}
+    found = words.explain(not_verified(10, "why"), SETTINGS, good)
+    assert "is good until 2999-06-01, but a CA's certificate above it expired: renew that one" in found.text
+
+
+def test_a_date_that_is_none() -> None:
+    found = words.explain(not_verified(10, "why"), SETTINGS, {"notAfter": "nonsense"})
+    assert found.reason == "certificate-expired"
 
 
 def test_an_address_in_brackets() -> None:
@@ -159,7 +175,7 @@ def test_tls(openssl: str, reason: str, text: str) -> None:
 )
 def test_a_file(error: OSError, text: str) -> None:
     found = words.unreadable("ca-file", "key", "/x", error)
-    assert (found.reason, found.text, found.patient) == ("ca-file", text, True)
+    assert (found.reason, found.text, found.pace) == ("ca-file", text, "person")
 
 
 @pytest.mark.parametrize("code", [*words.CONNACK, 0x80])

@@ -6,7 +6,7 @@ import socketserver
 import ssl
 import threading
 import time
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from typing import Any, Self
 
 from msgspec.structs import replace
@@ -30,7 +30,8 @@ def connack(code: int, level: int = 4, properties: bytes = b"") -> Answer:
 class TinyBroker:
     """Listens on 127.0.0.1 while entered. `answers`: protocol level -> what CONNECT is answered with.
 
-    A SUBSCRIBE is granted, a ping answered, and a PUBLISH answered with `puback`, a reason code, unless that is None.
+    A SUBSCRIBE is granted but for filters in `refused`, which get that code; a ping is answered, and a PUBLISH is
+    answered with `puback`, a reason code, unless that is None.
     Packets of the types in `silent` get no answer. `context` is for TLS.
     """
 
@@ -46,6 +47,7 @@ class TinyBroker:
         self._silent = silent
         self._puback = puback
         self._context = context
+        self.refused: dict[str, int] = {}
         self.levels: list[int] = []  # of every CONNECT
         self.packets: list[tuple[float, int, bytes]] = []  # when, first byte, body
         self._connections: list[socket.socket] = []
@@ -77,10 +79,10 @@ class TinyBroker:
         """Every packet of this type (3: PUBLISH, 12: PINGREQ, 14: DISCONNECT): when, and its body."""
         return [(when, body) for when, first, body in self.packets if first >> 4 == kind]
 
-    def wait_for(self, kind: int) -> float:
-        """Until a packet of this type came: when it did."""
+    def wait_for(self, kind: int, number: int = 1) -> float:
+        """Until so many packets of this type came: when the first did."""
         give_up = time.monotonic() + PATIENCE
-        while not (packets := self.received(kind)):
+        while len(packets := self.received(kind)) < number:
             assert time.monotonic() < give_up, f"no packet of type {kind}"
             time.sleep(0.01)
         return packets[0][0]
@@ -116,7 +118,8 @@ class TinyBroker:
                     sock.sendall(answer)
                 case 8:
                     empty = b"\0" if level == 5 else b""
-                    sock.sendall(bytes([0x90, 3 + len(empty)]) + body[:2] + empty + b"\1")
+                    codes = bytes(self.refused.get(name, 1) for name in filters(body[2 + len(empty) :]))
+                    sock.sendall(bytes([0x90, 2 + len(empty) + len(codes)]) + body[:2] + empty + codes)
                 case 3 if self._puback is not None:
                     size = int.from_bytes(body[:2])
                     sock.sendall(b"\x40\x03" + body[2 + size : 4 + size] + bytes([self._puback]))
@@ -130,6 +133,14 @@ def plain(port: int, **changes: Any) -> Mqtt:
     """Settings for a broker on this port of 127.0.0.1, without TLS."""
     settings = Mqtt(host="127.0.0.1", port=port, reconnect_max=1.0, tls=Tls(enabled=False))
     return replace(settings, **changes)
+
+
+def filters(body: bytes) -> Iterator[str]:
+    """The topic filters of a SUBSCRIBE, from what follows its packet id and properties."""
+    while body:
+        size = int.from_bytes(body[:2])
+        yield body[2 : 2 + size].decode()
+        body = body[3 + size :]
 
 
 def read_packet(sock: socket.socket) -> tuple[int, bytes]:

@@ -6,6 +6,7 @@ import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from msgspec.structs import replace
 
 from fakes import MIDNIGHT, FakeRelay
 from stoker.core.messages import (
@@ -66,6 +67,7 @@ FAULTS = {
     "stuck-on",
     "max-on",
     "too-many-restarts",
+    "no-zone",
 }
 EPSILON = 1e-6  # s; times as large as these have no finer
 
@@ -160,7 +162,7 @@ class Anything(RuleBasedStateMachine):
         if on:
             self.check_fresh(name)
             assert name not in self.latched, "heat in a latched zone"
-            young = self.time - self.started < self.settings.stable_after
+            young = self.time - self.started < self.settings.stable_after - EPSILON
             assert not young or self.deaths < self.settings.max_restarts, "heat after so many deaths"
             self.heated |= young
             assert since >= heater.min_off - EPSILON
@@ -270,7 +272,7 @@ class Anything(RuleBasedStateMachine):
             relay.broken = ""
             relay.switch("", False, self.time)
         self.accepted = dict.fromkeys(self.accepted, -math.inf)
-        if self.time - self.started >= self.settings.stable_after:
+        if self.time - self.started >= self.settings.stable_after - EPSILON:
             self.deaths = 0
         elif self.heated:
             self.deaths += 1
@@ -289,6 +291,21 @@ class Anything(RuleBasedStateMachine):
         self.accepted |= dict.fromkeys(self.accepted.keys() - thermometers, -math.inf)
         self.core, _, effects = self.core.replace(self.settings, kept, self.now())
         self.carry_out(effects)
+
+    @rule(zone=st.sampled_from("abc"))
+    def a_zone_is_taken_out_of_the_files_and_put_back(self, zone: str) -> None:
+        before, target = self.orders_of(zone), self.core.zones[zone].orders.target
+        without = {name: table for name, table in self.settings.zones.items() if name != zone}
+        for zones in (without, self.settings.zones):
+            kept = Kept({"a", "b"}, set(self.relays))
+            self.core, _, effects = self.core.replace(replace(self.settings, zones=zones), kept, self.now())
+            self.carry_out(effects)
+        assert self.orders_of(zone) == before
+        assert self.core.zones[zone].orders.target in (target, None), "None: its time has come"
+
+    def orders_of(self, zone: str) -> tuple[object, ...]:
+        orders = self.core.zones[zone].orders
+        return orders.mode, orders.preset, orders.schedule
 
     @invariant()
     def no_heat_without_a_fresh_reading(self) -> None:

@@ -200,13 +200,16 @@ def test_a_clock_that_was_put_back_makes_nothing_old() -> None:
 def test_what_is_known_expires_where_that_is_wanted_and_is_then_unknown() -> None:
     house = family("ann", expire_after=3600.0)
     house.hear("ann", AtHome(False), after(0))
-    assert house.next_expiry(1000.0) == 4600.0
+    assert house.next_expiry() == 4600.0
     assert house.everybody_away(4599.0)
     assert not house.everybody_away(4600.0)
-    assert (house.state(4600.0), house.next_expiry(4600.0)) == ({"ann": "unknown"}, math.inf)
+    assert (house.expire(4599.0), house.expire(4600.0), house.expire(4601.0)) == ([], ["ann"], [])
+    assert (house.state(4600.0), house.next_expiry()) == ({"ann": "unknown"}, math.inf)
 
     house.hear("ann", AtHome(False), after(3700), retained=True)
     assert house.state(4700.0) == {"ann": "unknown"}, "what the broker kept is no younger for being told again"
+    assert not house.hear("ann", AtHome(True, WALL + 50), after(3700))
+    assert house.next_expiry() == math.inf, "what is too old when it arrives has nothing to expire"
     assert house.hear("ann", AtHome(False), after(3800)) == "ann is away from home"
     assert not house.hear("ann", AtHome(False, WALL - 4000), after(3900)), "too old to be news"
     assert house.state(4900.0) == {"ann": "away"}
@@ -216,7 +219,7 @@ def test_what_is_known_never_expires_unless_somebody_says_so() -> None:
     house = family("ann")
     house.hear("ann", AtHome(False), after(0))
     assert house.everybody_away(1e9)
-    assert house.next_expiry(1e9) == math.inf
+    assert house.next_expiry() == math.inf
 
 
 def test_who_was_away_is_away_after_a_restart() -> None:
@@ -229,7 +232,7 @@ def test_who_was_away_is_away_after_a_restart() -> None:
     restarted = family("ann", "cem", expire_after=7200.0)
     restarted.recall(kept, Now(5.0, WALL + 3600))
     assert restarted.state(5.0) == {"ann": "away", "cem": "unknown"}, "Bob is not asked after any more"
-    assert restarted.next_expiry(5.0) == 3605.0, "an hour of it had passed"
+    assert restarted.next_expiry() == 3605.0, "an hour of it had passed"
     assert restarted.hear("ann", AtHome(True), Now(6.0, WALL + 3601))
 
 
@@ -312,7 +315,8 @@ def test_nobody_is_away_of_whom_nothing_said_so(
         away = {name for name, where in now.items() if where == "away"}
         assert away <= said_away
         assert house.everybody_away(1000.0 + time) is (away == {"ann", "bob"})
-        assert house.next_expiry(1000.0 + time) > 1000.0 + time
+        house.expire(1000.0 + time)
+        assert house.next_expiry() > 1000.0 + time
         again = family(expire_after=expire_after)
         again.recall(house.to_json(), after(time))
         assert again.state(1000.0 + time) == now, "a restart changes nothing"

@@ -5,12 +5,13 @@ from datetime import UTC
 from typing import Any
 
 import msgspec
+import pytest
 
 from fakes import MIDNIGHT
-from stoker.core import interlocks
+from stoker.core import interlocks, schedule
 from stoker.core.evidence import Findings, Mean
 from stoker.core.interlocks import Around, Relay
-from stoker.core.messages import Now, ResetFault, SetHeater, SetMode, SetPreset, SetTarget, Tune
+from stoker.core.messages import Now, ResetFault, SetHeater, SetMode, SetPreset, SetSchedule, SetTarget, Tune
 from stoker.core.process import Gains
 from stoker.core.settings import Heater
 from stoker.core.settings import Zone as Settings
@@ -60,6 +61,10 @@ def test_only_the_numbers_of_a_text_make_no_other_decision() -> None:
     assert cold.text != colder.text
     assert not cold.same_as(warm)
     assert not cold.same_as(cold._replace(on=False))
+    place.zone.obey(SetMode("room", "off"), place.now)
+    off = place.at(25.0)
+    assert (off.on, off.reason) == (warm.on, "mode-off")
+    assert not off.same_as(warm), "off as before, and for another reason"
 
 
 def test_an_order_by_hand_ends_at_its_very_second() -> None:
@@ -91,30 +96,85 @@ def test_each_reading_is_told_once_with_the_relay_as_it_was() -> None:
     assert place.witness.seen == [(Mean(1000.0, 18.0), False, True), (Mean(1010.0, 18.2), True, True)]
 
 
-def test_heat_is_missed_in_a_pause_below_the_band_but_not_where_somebody_chose_to_have_none() -> None:
-    def missed(celsius: float, *orders: Any, **settings: Any) -> bool:
-        place = Place(**settings)
+def test_heat_is_wanted_as_long_as_it_is_asked_for_also_inside_the_band() -> None:
+    place = Place()
+    wanted: list[bool] = []
+    for celsius in (19.9, 19.7, 19.9, 20.2, 20.3, 19.9):
+        place.later(10.0)
+        place.at(celsius)
+        wanted.append(place.witness.seen[-1][2])
+    assert wanted == [False, True, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("celsius", "hysteresis", "wanted"),
+    [(19.7, 0.5, True), (19.75, 0.5, False), (19.8, 0.5, False), (19.45, 1.0, True), (19.5, 1.0, False)],
+)
+def test_heat_is_missed_in_a_pause_of_proportional_control_below_the_band_alone(
+    celsius: float, hysteresis: float, wanted: bool
+) -> None:
+    place, on, pauses = Place(control="pi", hysteresis=hysteresis), False, list[bool]()
+    for _ in range(240):  # 40 minutes, two cycles
+        place.later(10.0)
+        decision = place.at(celsius, on=on)
+        on = decision.on
+        if decision.reason == "pause":
+            pauses.append(place.witness.seen[-1][2])
+    assert len(pauses) > 60
+    assert set(pauses) == {wanted}
+
+
+def test_heat_is_not_missed_where_somebody_chose_to_have_none() -> None:
+    def missed(celsius: float, *orders: Any) -> bool:
+        place = Place()
         for order in orders:
             place.zone.obey(order, place.now)
         place.at(celsius)
         return place.witness.seen[-1][2]
 
-    assert missed(19.0)
-    assert missed(19.7, control="pi")
-    assert not missed(19.75)
-    assert not missed(21.0)
+    assert missed(15.0)
     assert not missed(15.0, SetMode("room", "off"))
     assert not missed(15.0, SetHeater("room", False))
     assert missed(4.0, SetMode("room", "off")), "against frost"
+    aired = Place(window={"fall": 1.0})
+    for number in range(60):
+        aired.later(10.0)
+        aired.at(18.0 if number < 30 else 16.0)
+    assert aired.zone.wish.reason == "open-window"
+    assert not aired.witness.seen[-1][2]
 
 
-def test_frost_is_fought_in_a_band_of_one_kelvin() -> None:
-    place = Place(mode="off")
-    heats: list[bool] = []
-    for celsius in (5.5, 5.0, 4.9, 5.5, 6.0, 6.1, 5.5):
-        place.later(10.0)
-        heats.append(place.at(celsius).on)
-    assert heats == [False, False, True, True, True, False, False]
+def test_a_week_in_the_files_waits_for_mode_auto_and_an_ordered_one_stands_above_it() -> None:
+    place = Place(schedule=WEEK, target=18.5)
+    place.at(18.0)
+    assert (place.zone.aim.target, place.zone.aim.because) == (18.5, "as configured")
+    place.zone.obey(SetMode("room", "auto"), place.now)
+    place.at(18.0)
+    assert place.zone.aim.target == 20.0
+    place.zone.obey(SetSchedule("room", schedule.parse({"daily": ["05:00 19.5"]})), place.now)
+    place.at(18.0)
+    assert place.zone.aim.target == 19.5
+    place.zone.obey(SetSchedule("room", None), place.now)
+    place.at(18.0)
+    assert place.zone.aim.target == 20.0
+
+
+def test_an_order_by_hand_ends_in_its_time_although_something_forbids_it() -> None:
+    place = Place(order_hold=100.0)
+    place.zone.obey(SetHeater("room", True), place.now)
+    place.later(31.0)
+    forbidden = place.at(18.0, age=31.0)
+    assert (forbidden.reason, forbidden.until) == ("stale-temperature", 1100.0)
+
+
+def test_frost_is_fought_in_the_band_of_any_target_but_in_no_wider_one_than_a_kelvin() -> None:
+    for hysteresis, low, high in ((0.5, 4.75, 5.25), (1.0, 4.5, 5.5), (3.0, 4.5, 5.5)):
+        place = Place(mode="off", hysteresis=hysteresis)
+        heats: list[bool] = []
+        for celsius in (high, low, low - 0.01, low + 0.01, high, high + 0.01, high - 0.01):
+            place.later(10.0)
+            heats.append(place.at(celsius).on)
+        assert heats == [False, False, True, True, True, False, False]
 
 
 def test_a_target_ordered_ends_a_preset_and_a_boost() -> None:

@@ -76,6 +76,28 @@ def test_not_where_anything_speaks_against_it(details: dict[str, Any], orders: l
     assert house.seconds_on() == before
 
 
+def test_by_hand_on_does_not_stand_in_its_way() -> None:
+    house = silent(stale_duty=0.3, order_hold=7 * 24 * HOUR)
+    house.order("room/heater/set", "ON")
+    assert not house.relay.on, "no reading, no heat"
+    before = house.seconds_on()
+    house.run(24 * HOUR)
+
+    assert house.seconds_on() - before == pytest.approx(0.3 * 24 * HOUR, rel=0.05)
+
+
+def test_not_while_this_run_has_to_be_stable_first() -> None:
+    house = Neighbours(
+        room=Room(start=6.0), stale_duty=0.3, remembered={"restarts": "9"}, device={"stable_after": 6 * HOUR}
+    )
+    house.run(60)
+    house.room.stage("sensor-dead")
+    house.run(6 * HOUR - 70)
+    assert house.relay.history == []
+    house.run(2 * HOUR)
+    assert house.relay.history
+
+
 def test_not_after_readings_that_could_not_be() -> None:
     house = Neighbours(room=Room(start=6.0), stale_duty=0.3)
     house.run(60)

@@ -102,6 +102,28 @@ def test_a_reset_of_nothing_is_confirmed_and_does_nothing() -> None:
     assert house.relay.on
 
 
+def test_a_reset_of_nothing_leaves_a_test_of_the_heater_and_a_limit_as_they_are() -> None:
+    """Somebody presses reset each hour: a dead heater is found out all the same."""
+    house = SimulatedHouse(room=Room(start=18.0, outside=5.0), target=20.0)
+    house.connect()
+    house.room.stage("relay-stuck-off")
+    house.run_until(lambda: house.reason == "heater-test", within=6 * 3600)
+    while house.said("room/fault") == "none" and house.time < 12 * 3600:
+        house.order("room/fault/reset", "reset")
+        assert house.reason == "heater-test"
+        house.run(3600)
+    assert house.said("room/fault") == "runaway"
+
+    sunny = SimulatedHouse(room=Room(start=18.0, noise=0.0), max_rate=0.0)
+    sunny.connect()
+    for celsius in (36.0, 34.5):
+        sunny.sensor = lambda celsius=celsius: celsius  # type: ignore[misc]
+        sunny.run(10)
+    assert sunny.reason == "over-temperature"
+    sunny.order("room/fault/reset", "reset")
+    assert sunny.reason == "over-temperature", "heat may return a kelvin below the limit, and not before"
+
+
 def test_it_survives_reloads_even_one_without_its_zone() -> None:
     house = latched_house()
     room = house.settings.zones["room"]

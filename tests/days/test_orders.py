@@ -57,6 +57,16 @@ def test_by_hand_on_heats_for_its_time_and_then_auto_returns() -> None:
     assert house.said("room/reason") == "target-reached"
 
 
+def test_by_hand_ends_in_its_time_during_a_fault_too_and_state_says_so() -> None:
+    house = warm_house(order_hold=100.0)
+    house.room.stage("sensor-dead")
+    house.run(60)
+    house.order("room/heater/set", "ON")
+    assert (house.state()["by_hand"], house.state()["heater"]) == ("ON", "OFF")
+    house.run(100)
+    assert house.state()["by_hand"] is None
+
+
 def test_by_hand_off_holds_against_the_cold_and_auto_ends_it() -> None:
     house = SimulatedHouse(room=Room(start=12.0))
     house.connect()
@@ -186,6 +196,7 @@ def test_after_each_connection_everything_is_said_anew() -> None:
     assert state["zones"]["room"]["mode"] == house.said("room/mode") == "heat"
     assert {key.rpartition("/")[2] for key in house.broker.retained} == {
         "availability",
+        "alive",
         "state",
         "mode",
         "target",

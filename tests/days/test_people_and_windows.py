@@ -1,14 +1,17 @@
 """Who is at home, an open window, several thermometers in one place, several places on one boiler."""
 
+import math
+
 import msgspec
 from msgspec.structs import replace
 
 from fakes import SimulatedHouse
 from stoker.core.messages import Message, Reading
-from stoker.core.settings import Presence, Thermometer, Zone
+from stoker.core.settings import Presence, Thermometer, Window, Zone
 from stoker.core.stoker import Kept
 from stoker_drivers.mock import Room
 
+DAY = 86400.0
 HOME = Presence(latitude=52.5, longitude=13.4, people={"phone": "Position", "tablet": "tablet/position"})
 
 
@@ -35,6 +38,33 @@ def test_when_everybody_has_left_the_heating_goes_down_and_comes_back_with_the_f
     assert "52.5" not in house.broker.retained["stoker/shed/state"].decode(), "where somebody is, is not said"
 
 
+def test_whatever_else_a_phone_says_moves_nobody() -> None:
+    """OwnTracks sends more than places; the log tells once of what it cannot read, however often that comes."""
+    house = SimulatedHouse(presence=replace(HOME, people={"phone": "Position"}))
+    house.connect()
+    at(house, "Position", '{"_type":"location","lat":53.0,"lon":13.4,"acc":12,"tst":1767571200}')
+    assert house.said("room/preset") == "away"
+    told = len(house.log)
+    for payload in (
+        '{"_type":"lwt","tst":1767571300}',
+        '{"_type":"waypoint","desc":"home","lat":52.5,"lon":13.4,"rad":50,"tst":1767571300}',
+        '{"_type":"waypoints","waypoints":[]}',
+        '{"_type":"transition","event":"leave","desc":"work","lat":53.0,"lon":13.4,"tst":1767571301}',
+        '{"_type":"location","lat":52.5,"lon":13.4,"tst":1767571100}',
+        '{"_type":"status","iOS":{}}',
+        '{"_type":"card","name":"Ann"}',
+        "",
+    ):
+        at(house, "Position", payload)
+        assert house.said("room/preset") == "away", payload
+    assert len(house.log) == told
+    for _ in range(100):
+        at(house, "Position", "unavailable")
+    assert [line.level for line in house.log[told:]] == ["warning"]
+    at(house, "Position", '{"_type":"transition","event":"enter","desc":"home","tst":1767571400}')
+    assert house.said("room/preset") == "none"
+
+
 def test_absence_survives_a_restart_and_never_raises_a_target() -> None:
     house = SimulatedHouse(presence=HOME)
     house.connect()
@@ -58,6 +88,93 @@ def test_an_open_window_suspends_heating_but_not_frost_protection() -> None:
     house.sensor = lambda: 4.0
     house.run_until(lambda: house.said("room/reason") == "frost-protection", within=60)
     assert house.relay.on
+
+
+THREE = {name: Thermometer(max_rate=0.0) for name in ("a", "b", "c")}
+
+
+def window_with_three() -> SimulatedHouse:
+    made = SimulatedHouse(
+        thermometers=THREE, zone=Zone(thermometer=tuple(THREE), heater="radiator", window=Window(fall=1.0))
+    )
+    made.connect()
+    return made
+
+
+def read_for(house: SimulatedHouse, seconds: float, **celsius: float) -> None:
+    for _ in range(round(seconds / 10)):
+        house.run(10)
+        for name, value in celsius.items():
+            house.feed(Reading(name, value, house.time))
+
+
+def test_an_open_window_is_seen_although_the_first_thermometer_is_dead() -> None:
+    house = window_with_three()
+    read_for(house, 300, b=18.0, c=18.4)
+    assert house.relay.on
+    read_for(house, 90, b=16.0, c=16.4)
+    assert house.said("room/reason") == "open-window"
+    assert not house.relay.on
+
+
+def test_a_liar_or_a_death_among_several_is_no_open_window() -> None:
+    house = window_with_three()
+    read_for(house, 300, a=18.0, b=18.2, c=18.4)
+    read_for(house, 300, a=2.0, b=18.2, c=18.4)  # the first one lies
+    assert house.said("room/reason") == "below-target"
+    read_for(house, 300, a=15.0, c=18.4)  # the one in the middle dies, and the mean of the others is colder
+    assert house.said("room/reason") == "below-target"
+    assert house.relay.on
+
+
+def test_what_is_known_of_people_expires_to_the_second_and_says_so() -> None:
+    house = SimulatedHouse(
+        room=Room(start=19.0, noise=0.0),
+        presence=Presence(people={"phone": "Position"}, expire_after=3600.0),
+        interval=86400.0,
+    )
+    house._next_reading = math.inf
+    house.connect()
+    house.feed(Reading("inside", 19.0, house.time))
+    at(house, "Position", "not_home")
+    assert not house.relay.on
+    left = house.time
+    house.run_until(lambda: house.said("room/preset") == "none", within=3700)
+    assert house.time - left == 3600.0
+    assert house.relay.on
+    assert [event["where"] for event in house.events("presence")] == ["away", "unknown"]
+    assert msgspec.json.decode(house.said("state"))["presence"] == {"phone": "unknown"}
+    house.run(DAY / 2)
+    assert len(house.events("presence")) == 2, "said once"
+
+
+def test_who_is_heard_again_and_again_is_as_fresh_after_a_restart_without_wearing_out_the_card() -> None:
+    people = Presence(people={"phone": "Position"}, expire_after=DAY)
+    house = SimulatedHouse(presence=people)
+    house.connect()
+    writes: list[str] = []
+    for _ in range(24 * 12):  # each five minutes for a day
+        at(house, "Position", "not_home")
+        house.run(300)
+        writes += [house.memory["presence"]] if house.memory["presence"] not in writes else []
+    assert len(writes) <= 11
+
+    again = SimulatedHouse(presence=people, remembered=house.memory, begin=house.time)
+    again.connect()
+    again.run(0.85 * DAY)
+    assert again.said("room/preset") == "away"
+    again.run(0.2 * DAY)
+    assert again.said("room/preset") == "none"
+
+
+def test_who_never_expires_is_written_down_when_there_is_news_alone() -> None:
+    house = SimulatedHouse(presence=HOME)
+    at(house, "Position", "home")
+    kept = dict(house.memory)
+    for _ in range(48):
+        house.run(1800)
+        at(house, "Position", "home")
+    assert house.memory["presence"] == kept["presence"]
 
 
 def test_the_median_of_three_thermometers_counts_and_a_liar_is_reported() -> None:

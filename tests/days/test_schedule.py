@@ -47,6 +47,21 @@ def test_a_day_follows_the_schedule() -> None:
     assert made.said("room/target") == "21.5", "Saturday"
 
 
+def test_why_is_told_anew_although_the_target_is_the_same() -> None:
+    made = SimulatedHouse(
+        room=Room(start=20.0, noise=0.0), mode="auto", optimum_start=False, schedule={"daily": ("06:30 20", "22:00 20")}
+    )
+    made.synchronised = False
+    made.connect()
+    made.run(20)
+    assert made.state()["because"] == "the clock is not synchronised, so the schedule rests"
+    made.synchronised = True
+    made.run(20)
+    assert made.state()["because"] == "schedule: 20 °C until Monday 06:30"
+    until(made, 6.51)
+    assert made.state()["because"] == "schedule: 20 °C until Monday 22:00"
+
+
 def test_a_target_ordered_in_between_holds_until_the_next_change_also_over_a_restart() -> None:
     made = house()
     until(made, 10)
@@ -121,6 +136,120 @@ def test_presets_and_boost() -> None:
     assert made.events("order-refused")[0]["reason"] == "not-understood"
 
 
+def test_a_boost_heats_in_mode_off_too_and_goes_back_by_itself() -> None:
+    made = SimulatedHouse(room=Room(start=17.0, outside=3.0, power=1500.0, noise=0.0), mode="off")
+    made.connect()
+    made.run(20)
+    made.order("room/preset/set", "boost", reply_to="phone")
+    assert made.relay.on
+    assert (made.said("room/mode"), made.said("room/preset"), made.said("room/target")) == ("off", "boost", "22.0")
+    assert (made.said("room/reason"), made.said("room/action")) == ("below-target", "heating")
+    made.run(3590)
+    assert made.relay.on
+    made.run(20)
+    assert not made.relay.on
+    assert (made.said("room/preset"), made.said("room/action")) == ("none", "off")
+    assert made.said("room/reason") == "mode-off"
+
+
+@pytest.mark.parametrize("order", [("mode", "off"), ("mode", "default"), ("preset", "none"), ("target", "20")])
+def test_a_boost_in_mode_off_ends_with_the_next_word(order: tuple[str, str]) -> None:
+    made = SimulatedHouse(room=Room(start=17.0, noise=0.0), mode="off", min_on=0.0)
+    made.connect()
+    made.run(20)
+    made.order("room/preset/set", "boost")
+    made.run(60)
+    assert made.relay.on
+    made.order(f"room/{order[0]}/set", order[1])
+    made.run(1)
+    assert not made.relay.on
+    assert made.reason == "mode-off"
+    made.order("room/mode/set", "heat")
+    assert made.said("room/preset") == "none", "nor does it come back"
+
+
+def test_a_boost_in_mode_off_is_heat_like_any_other() -> None:
+    made = SimulatedHouse(room=Room(start=17.0, noise=0.0), mode="off", stale_duty=0.3)
+    made.connect()
+    made.run(20)
+    made.order("room/preset/set", "boost")
+    made.room.stage("sensor-dead")
+    made.run(31)
+    assert not made.relay.on
+    assert made.reason == "stale-temperature"
+    since = made.seconds_on()
+    made.run(DAY)
+    assert made.seconds_on() == since, "nor is there heat against frost where the mode is off"
+
+    again = SimulatedHouse(remembered=made.memory, room=Room(start=17.0), mode="off")
+    again.run(60)
+    assert again.relay.history == [], "it dies with the program that held its end"
+
+
+def test_a_boost_survives_going_to_heat_and_ends_in_its_time() -> None:
+    made = SimulatedHouse(room=Room(start=17.0, noise=0.0), mode="off")
+    made.connect()
+    made.run(20)
+    made.order("room/preset/set", "boost")
+    made.order("room/mode/set", "heat")
+    assert made.said("room/preset") == "boost"
+    made.run(3601)
+    assert (made.said("room/preset"), made.said("room/target")) == ("none", "20.0")
+
+
+def test_coming_to_auto_drops_a_target_over_a_restart_too() -> None:
+    made = house(target=19.0)
+    until(made, 12)
+    made.order("room/mode/set", "heat")
+    made.order("room/target/set", "25")
+    made.order("room/mode/set", "auto")
+    assert made.said("room/target") == "20.0"
+
+    again = SimulatedHouse(remembered=made.memory, begin=made.time, optimum_start=False, schedule=WEEK)
+    again.connect()
+    assert (again.said("room/mode"), again.said("room/target")) == ("auto", "20.0")
+
+
+def test_a_target_that_has_ended_never_comes_back() -> None:
+    made = house(target=18.5)
+    until(made, 10)
+    made.order("room/target/set", "25")
+    until(made, 23)
+    assert made.said("room/target") == "17.0"
+    assert "room/target" not in made.memory
+    made.order("room/mode/set", "heat")
+    assert made.said("room/target") == "18.5", "that of the configuration"
+
+
+def test_a_target_that_holds_for_good_does_so_over_a_restart_too() -> None:
+    made = house()
+    until(made, 10)
+    made.order("room/target/set", "23")
+    made.order("room/mode/set", "heat")
+
+    again = SimulatedHouse(remembered=made.memory, begin=made.time, optimum_start=False, schedule=WEEK)
+    again.connect()
+    until(again, 30)
+    assert again.said("room/target") == "23.0"
+
+
+def test_a_schedule_that_is_ordered_away_is_cleared_at_the_broker() -> None:
+    made = SimulatedHouse(mode="auto")
+    made.connect()
+    assert "stoker/shed/room/schedule" not in made.broker.retained
+    made.order("room/schedule/set", '{"daily": ["06:00 18"]}')
+    assert made.said("room/schedule") == '{"daily":["06:00 18"]}'
+    made.order("room/schedule/set", "default")
+    assert "stoker/shed/room/schedule" not in made.broker.retained
+
+
+def test_a_schedule_that_an_earlier_run_said_is_cleared_at_the_broker() -> None:
+    made = SimulatedHouse(mode="auto")
+    made.broker.retained["stoker/shed/room/schedule"] = b'{"daily": ["06:00 18"]}'
+    made.connect()
+    assert "stoker/shed/room/schedule" not in made.broker.retained
+
+
 def test_a_schedule_over_mqtt_is_validated_kept_and_said() -> None:
     made = house()
     until(made, 12)
@@ -138,6 +267,29 @@ def test_a_schedule_over_mqtt_is_validated_kept_and_said() -> None:
     again.order("room/schedule/set", "default")
     again.run(1)
     assert again.said("room/target") == "20.0"
+
+
+@pytest.mark.parametrize("lowest", [5.0, 3.0])
+def test_mode_off_is_never_warmer_than_the_lowest_target(lowest: float) -> None:
+    def coldest_week(**zone: Any) -> SimulatedHouse:
+        made = SimulatedHouse(room=Room(start=6.0, outside=-5.0, noise=0.0), target=lowest, target_min=0.0, **zone)
+        made.connect()
+        made.run(7 * DAY)
+        return made
+
+    off, heat = coldest_week(mode="off"), coldest_week(mode="heat")
+    mean_off, mean_heat = (
+        sum(celsius for _, celsius in made.temperatures) / len(made.temperatures) for made in (off, heat)
+    )
+    assert off.seconds_on() > DAY
+    assert mean_off <= mean_heat + 0.01
+
+
+def test_a_wide_band_does_not_let_the_frost_in() -> None:
+    made = SimulatedHouse(room=Room(start=8.0, outside=-10.0, power=2000.0, noise=0.0), mode="off", hysteresis=8.0)
+    made.connect()
+    made.run(2 * DAY)
+    assert min(celsius for _, celsius in made.temperatures) > 4.4
 
 
 def test_mode_off_still_guards_against_frost_unless_that_is_forbidden() -> None:

@@ -202,8 +202,8 @@ def test_an_unknown_key(desk: Desk) -> None:
 
 def test_an_unknown_table(desk: Desk) -> None:
     assert desk.problems(ROOM + "[zone.bath]\ntarget = 20") == [
-        "stoker.toml:14: zone: unknown key; allowed: backlog, device, heaters, mqtt, presence, thermometers, topics, "
-        'zones (did you mean "zones"?)'
+        "stoker.toml:14: zone: unknown key; allowed: backlog, device, heaters, metrics, mqtt, presence, thermometers, "
+        'topics, zones (did you mean "zones"?)'
     ]
 
 
@@ -266,23 +266,89 @@ def test_a_value_that_its_key_cannot_hold(desk: Desk, line: str, said: str) -> N
 
 def test_a_whole_number_and_a_choice(desk: Desk) -> None:
     assert desk.problems(f'{BROKER}port = "8883"\nprotocol = 5\n{INSIDE}') == [
-        'stoker.toml:3: mqtt.port: found "8883"; allowed: a whole number 0 to 65535 (0: 8883 with TLS, 1883 without)',
+        'stoker.toml:3: mqtt.port: found "8883"; allowed: a whole number 0 to 65535 (0: 8883 with TLS, 1883 without; '
+        "websockets: 443, 80)",
         'stoker.toml:4: mqtt.protocol: found 5; allowed: "3.1.1", "5", "auto" '
         '(auto: 5, and 3.1.1 where that is refused) (did you mean "5"?)',
     ]
 
 
-@pytest.mark.parametrize("host", ["mqtts://example.org", "example.org:8883", "", "two words", "example.org\\n"])
-def test_a_host_is_a_name_alone(desk: Desk, host: str) -> None:
-    assert desk.problems(f'[mqtt]\nhost = "{host}"\n{INSIDE}') == [
-        f'stoker.toml:2: mqtt.host: found "{host}"; allowed: text, not empty '
-        "(the broker's name or address, without mqtts:// and port)"
+@pytest.mark.parametrize(
+    "host", ["mqtts://example.org", "example.org:0", "[::1]:65536", "a:b:x", "", "two words", "example.org\\n"]
+)
+@pytest.mark.parametrize("form", ['"{}"', '["example.org", "{}"]'], ids=["one", "among several"])
+def test_a_host_is_a_name_or_an_address(desk: Desk, host: str, form: str) -> None:
+    assert desk.problems(f"[mqtt]\nhost = {form.format(host)}\n{INSIDE}") == [
+        f'stoker.toml:2: mqtt.host: host "{host}" is none; allowed: a name or address, without mqtts://, or name:port'
     ]
 
 
-@pytest.mark.parametrize("host", ["example.org", "192.168.1.5", "::1", "fe80::1%eth0", "my_broker"])
-def test_every_kind_of_host_is_allowed(desk: Desk, host: str) -> None:
-    assert desk.load(f'[mqtt]\nhost = "{host}"\n{INSIDE}').mqtt.host == host
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("example.org", ("example.org", 8883)),
+        ("example.org:443", ("example.org", 443)),
+        ("192.168.1.5", ("192.168.1.5", 8883)),
+        ("::1", ("::1", 8883)),
+        ("[::1]", ("::1", 8883)),
+        ("[fe80::1%eth0]:1884", ("fe80::1%eth0", 1884)),
+        ("my_broker", ("my_broker", 8883)),
+    ],
+)
+def test_every_kind_of_host_is_allowed(desk: Desk, host: str, address: tuple[str, int]) -> None:
+    assert desk.load(f'[mqtt]\nhost = "{host}"\n{INSIDE}').mqtt.address == address
+
+
+def test_several_brokers_and_their_ports(desk: Desk) -> None:
+    mqtt = desk.load(f'[mqtt]\nhost = ["a.example", "b.example:8883", "::1"]\nport = 1884\n{INSIDE}').mqtt
+    assert [broker.address for broker in mqtt.brokers] == [("a.example", 1884), ("b.example", 8883), ("::1", 1884)]
+    assert desk.problems(f"[mqtt]\nhost = []\n{INSIDE}") == [
+        "stoker.toml:2: mqtt.host: host holds an empty list; allowed: a name or address, or several"
+    ]
+    assert desk.problems(f"[mqtt]\nhost = 7\n{INSIDE}") == [
+        "stoker.toml:2: mqtt.host: found 7; allowed: text or a list, each text "
+        "(the broker's name or address, without mqtts://, perhaps with :port; several: tried in turn)"
+    ]
+
+
+@pytest.mark.parametrize("transport", ["tcp", "websockets"])
+def test_the_usual_port_of_each_way(desk: Desk, transport: str) -> None:
+    text = f'{BROKER}transport = "{transport}"\n'
+    found = [desk.load(text + more + INSIDE).mqtt.address[1] for more in ("", "[mqtt.tls]\nenabled = false\n")]
+    assert found == ([8883, 1883] if transport == "tcp" else [443, 80])
+
+
+@pytest.mark.parametrize(
+    "proxy", ["socks5://shed:hunter2@proxy.example:1080", "hunter2", "socks4://a:1", "http://a", "http://a:b"]
+)
+def test_a_proxy_that_is_none_is_not_shown_since_a_password_may_stand_there(desk: Desk, proxy: str) -> None:
+    assert desk.problems(f'{BROKER}proxy = "{proxy}"\n{INSIDE}') == [
+        "stoker.toml:3: mqtt.proxy: proxy holds what is none (not shown here); "
+        "allowed: socks5://host:1080, http://user@host:3128, the password in proxy_password_file"
+    ]
+
+
+def test_a_host_with_a_password_in_it_is_not_shown(desk: Desk) -> None:
+    (line,) = desk.problems(f'[mqtt]\nhost = "mqtts://shed:hunter2@broker.example"\n{INSIDE}')
+    assert "mqtt.host: host (not shown here) is none; " in line
+
+
+@pytest.mark.parametrize("name", ["Host", "upgrade", "Sec-WebSocket-Key", "two words", "a:b", "x\\ny"])
+def test_headers_that_are_not_the_users_to_set(desk: Desk, name: str) -> None:
+    text = f'{BROKER}transport = "websockets"\n[mqtt.websocket.headers]\n"{name}" = "hunter2"\n{INSIDE}'
+    (line,) = desk.problems(text)
+    assert line.startswith("stoker.toml:4: mqtt.websocket.headers: headers ")
+    assert line.endswith("may not be set; allowed: names such as Authorization")
+
+
+@pytest.mark.parametrize(
+    "value", ['"hunter2\\r\\nEvil: 1"', '"hunter2 \u20ac"', "{ file = 1 }", '{ path = "hunter2" }']
+)
+def test_a_header_that_http_does_not_take_is_not_shown(desk: Desk, value: str) -> None:
+    text = f'{BROKER}transport = "websockets"\n[mqtt.websocket.headers]\nX-Key = {value}\n{INSIDE}'
+    (line,) = desk.problems(text)
+    assert line.startswith("stoker.toml:4: mqtt.websocket.headers: ")
+    assert "hunter2" not in line
 
 
 def test_a_zone_without_its_thermometer(desk: Desk) -> None:
@@ -403,7 +469,10 @@ def test_a_password_does_not_stand_in_the_file_and_is_never_shown(desk: Desk) ->
 
 
 def test_what_is_missing_altogether(desk: Desk) -> None:
-    host = "missing; allowed: text, not empty (the broker's name or address, without mqtts:// and port)"
+    host = (
+        "missing; allowed: text or a list, each text "
+        "(the broker's name or address, without mqtts://, perhaps with :port; several: tried in turn)"
+    )
     thermometers = "thermometers: missing; allowed: at least one table [thermometers.NAME]"
     assert desk.problems("") == [f"stoker.toml: mqtt.host: {host}", f"stoker.toml: {thermometers}"]
     assert desk.problems(f"[mqtt]\nport = 1\n[mqtt.tls]\n{INSIDE}") == [f"stoker.toml:1: mqtt.host: {host}"]
@@ -555,7 +624,8 @@ def test_a_file_nested_too_deeply(desk: Desk) -> None:
     assert "not TOML: " in line
     deep = ".".join("a" * 5_000)
     assert desk.problems(f"{BROKER}{INSIDE}[{deep}]\nb = 1") == [
-        "stoker.toml:5: a: unknown key; allowed: backlog, device, heaters, mqtt, presence, thermometers, topics, zones"
+        "stoker.toml:5: a: unknown key; allowed: backlog, device, heaters, metrics, mqtt, presence, thermometers, "
+        "topics, zones"
     ]
 
 
@@ -631,6 +701,37 @@ def test_tls_off_is_worth_a_warning_unless_it_stays_on_this_computer(desk: Desk)
         assert desk.warnings(f'[mqtt]\nhost = "{host}"\n{off}{INSIDE}') == []
 
 
+def test_a_broker_that_is_not_verified_is_worth_a_warning(desk: Desk) -> None:
+    assert desk.warnings(f"{BROKER}[mqtt.tls]\ninsecure = true\n{INSIDE}") == [
+        "stoker.toml:4: mqtt.tls.insecure: the broker is not verified: "
+        "whoever stands between can read the password and give orders"
+    ]
+
+
+def test_files_with_secrets_are_looked_at(desk: Desk) -> None:
+    secret = desk.folder / "secret"
+    secret.touch()
+    secret.chmod(0o644)
+    text = (
+        f'{BROKER}transport = "websockets"\nproxy = "socks5://shed@proxy.example:1080"\n'
+        f'proxy_password_file = "{secret}"\n[mqtt.tls]\nkey_password_file = "mqtt.key"\n'
+        f'[mqtt.websocket.headers]\nX-Key = {{ file = "{secret}" }}\n{INSIDE}'
+    )
+    open_to_all = "everybody on this computer can read this file: chmod o= FILE"
+    nobodys = "not a whole path, so a systemd credential, and there are none here"
+    assert desk.warnings(text) == [
+        f"stoker.toml:5: mqtt.proxy_password_file: {open_to_all}",
+        f"stoker.toml:7: mqtt.tls.key_password_file: {nobodys}",
+        f"stoker.toml:9: mqtt.websocket.headers.X-Key: {open_to_all}",
+    ]
+    secret.chmod(0o640)
+    assert desk.warnings(text.replace("shed@", "").replace("websockets", "tcp")) == [
+        "stoker.toml:5: mqtt.proxy_password_file: no password is sent without a user in proxy",
+        f"stoker.toml:7: mqtt.tls.key_password_file: {nobodys}",
+        'stoker.toml:8: mqtt.websocket: means nothing without transport = "websockets"',
+    ]
+
+
 def test_a_password_file_is_looked_at_and_its_name_not_shown(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = desk.folder / "hunter2"
     text = f'{BROKER}username = "shed"\npassword_file = "{secret}"\n{INSIDE}'
@@ -681,6 +782,10 @@ def test_certificates_are_looked_at(desk: Desk) -> None:
         (
             'stale_after = "10s"',
             "14: zones.room.stale_after: 10s is no longer than its thermometer's interval: hardly any heat",
+        ),
+        (
+            "frost = 21.5",
+            "14: zones.room.frost: 21.5 °C is above target 20: frost is fought up to the target alone",
         ),
     ],
 )

@@ -9,9 +9,9 @@ import pytest
 from msgspec import Struct, inspect, structs
 
 from stoker.config import Base, Config, ConfigError, Device, Drivers, load, parse_seconds, show_seconds
-from stoker.config.model import Wall
+from stoker.config.model import Metrics, Wall
 from stoker.core import settings as core
-from stoker.link.settings import Backlog, Mqtt, Tls
+from stoker.link.settings import Backlog, Mqtt, Tls, WebSocket
 from stoker_drivers import catalogue
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "stoker.toml"
@@ -30,8 +30,18 @@ EFFECTIVE = {("thermometers.inside", "publish"): "TEMPERATURE"}
 """What a key left out amounts to, where the struct's own default says otherwise."""
 
 
-DEFAULT_TABLES = {"device", "mqtt.tls", "backlog", "topics", "presence", "zones.room.presets", "zones.room.window"}
-FREE = ("zones.room.schedule", "presence.people")  # tables whose keys are the user's
+DEFAULT_TABLES = {
+    "device",
+    "mqtt.tls",
+    "mqtt.websocket",
+    "backlog",
+    "topics",
+    "presence",
+    "metrics",
+    "zones.room.presets",
+    "zones.room.window",
+}
+FREE = ("zones.room.schedule", "presence.people", "mqtt.websocket.headers")  # tables whose keys are the user's
 
 
 class Entry(NamedTuple):
@@ -82,8 +92,10 @@ def kinds(table: str) -> list[type[Struct]]:
         "device": [Device, Wall],
         "mqtt": [Mqtt, Base],
         "mqtt.tls": [Tls],
+        "mqtt.websocket": [WebSocket],
         "backlog": [Backlog],
         "presence": [core.Presence],
+        "metrics": [Metrics],
         "topics": [core.Topics],
     }
     return single[table]
@@ -172,8 +184,9 @@ def everything() -> list[str]:
 def test_the_file_with_everything_taken_out_of_its_comments_is_right_too(tmp_path: Path) -> None:
     config = attempt(tmp_path, "\n".join(everything()))
     assert isinstance(config, Config), config
-    (warning,) = config.warnings
-    assert "without latitude and longitude" in warning, "which the defaults don't give"
+    websocket, presence = config.warnings
+    assert 'means nothing without transport = "websockets"' in websocket, "which is not the default"
+    assert "without latitude and longitude" in presence, "which the defaults don't give"
     assert {choice.name for choice in config.thermometers.values()} == set(OPTIONS["thermometers"])
     assert {choice.name for choice in config.heaters.values()} == set(OPTIONS["heaters"])
 

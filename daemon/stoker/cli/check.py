@@ -3,6 +3,7 @@
 from argparse import Namespace
 
 from stoker.cli import Exit, configuration
+from stoker.link.words import place
 
 
 def main(arguments: Namespace) -> int:
@@ -13,6 +14,6 @@ def main(arguments: Namespace) -> int:
     for name, zone in config.core.zones.items():
         seen = ", ".join(f"{one} ({config.thermometers[one].name})" for one in config.core.thermometers_of(name))
         print(f"{name}: {zone.mode}, target {zone.target:g} °C, {seen} -> {zone.heater}")
-    host, port = config.mqtt.address
-    print(f"{', '.join(map(str, config.files))}: no errors; broker {host}:{port}")
+    brokers = ", ".join(map(place, config.mqtt.brokers))
+    print(f"{', '.join(map(str, config.files))}: no errors; broker {brokers}")
     return Exit.OK

@@ -8,7 +8,7 @@ from typing import Self
 
 from stoker.cli import Exit
 from stoker.config import Config
-from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish, Stop
+from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Now, Publish, Stop
 from stoker.inbox import Inbox, monotonic
 from stoker.link.link import Link
 
@@ -20,7 +20,8 @@ class Client:
 
     def __init__(self, config: Config, subscriptions: Sequence[str] = ()) -> None:
         self.id = f"stoker-{config.core.device}-{secrets.token_hex(4)}"
-        self._inbox: Inbox[Heard] = Inbox()
+        self._inbox: Inbox[Heard] = Inbox(config.clock_trusted)
+        self._brokers = len(config.mqtt.brokers)
         self.link = Link(
             config.mqtt,
             self._inbox.put,
@@ -44,14 +45,21 @@ class Client:
         while (event := self._inbox.get(until)) is not None:
             yield event
 
+    def now(self) -> Now:
+        """The time, and whether this machine's clock is known to be right."""
+        return self._inbox.now()
+
     def connect(self, timeout: float) -> LinkUp:
-        """Wait for the connection; end the command with one line where there is none."""
+        """Wait for the connection; end the command with one line where no broker gives one."""
         text = f"no answer within {timeout:g} s"
         for event in self.hear(monotonic() + timeout):
             match event:
                 case LinkUp():
                     return event
-                case LinkDown(text=text) | Notice(text=text):
+                case LinkDown(text=text, tries=tries):
+                    if tries >= self._brokers:
+                        break
+                case Notice(text=text):
                     break
                 case _:
                     continue

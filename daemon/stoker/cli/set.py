@@ -4,6 +4,7 @@ With MQTT 5 the daemon answers on a topic of ours. With 3.1.1 an order obeyed sh
 refused as an event.
 """
 
+import math
 import os
 import secrets
 import sys
@@ -16,11 +17,10 @@ from stoker.cli import Exit, configuration
 from stoker.cli.client import Client
 from stoker.config import Config
 from stoker.config.words import did_you_mean
-from stoker.core.messages import Message, Publish
-from stoker.core.topics import Routes, readable, zone_topics
+from stoker.core.messages import Message, Now, Publish
+from stoker.core.settings import ORDER_LIFETIME
+from stoker.core.topics import Routes, readable, stamped, zone_topics
 from stoker.inbox import monotonic
-
-ORDER_LIFETIME = 60  # seconds; a broker that cannot deliver the order sooner shall not
 
 
 def main(arguments: Namespace) -> int:
@@ -33,10 +33,12 @@ def main(arguments: Namespace) -> int:
     answers = f"{config.core.base}/answer/{client.id}"
     client.link.subscribe([answers, state, routes.event, routes.availability])
     correlation = secrets.token_bytes(8)
-    payload = os.fsencode(arguments.value)
+    known = config.core.zones.get(arguments.zone)
+    lifetime = known.order_lifetime if known else ORDER_LIFETIME
     with client:
         up = client.connect(arguments.timeout)
-        client.publish(Publish(order, payload, "answer", correlation, answers, ORDER_LIFETIME))
+        payload = _payload(arguments.value, client.now())
+        client.publish(Publish(order, payload, "answer", correlation, answers, math.ceil(lifetime)))
         availability = "never heard of"
         for event in client.hear(monotonic() + arguments.timeout):
             if not isinstance(event, Message):
@@ -51,6 +53,12 @@ def main(arguments: Namespace) -> int:
         f"no answer within {arguments.timeout:g} s; the daemon at {config.core.base} is {availability}", file=sys.stderr
     )
     return Exit.FAILED
+
+
+def _payload(value: str, now: Now) -> bytes:
+    """The order with its time, so that it dies wherever it is held up; without that while our clock is a guess."""
+    text = os.fsencode(value)
+    return stamped(text.decode("utf-8", "replace"), now.wall) if now.synchronised else text
 
 
 def _zone_topics(name: str, config: Config) -> dict[str, str]:

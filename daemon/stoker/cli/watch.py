@@ -1,15 +1,18 @@
-"""`stoker watch`: subscribe, and print what comes in."""
+"""`stoker watch`: subscribe, and print what comes in, and when the device's signal of life fails to."""
 
 import math
 import sys
 import time
 from argparse import Namespace
 
+import msgspec
+
 from stoker.cli import Exit, configuration
-from stoker.cli.client import Client
+from stoker.cli.client import Client, Heard
 from stoker.config import Config
-from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Stop
-from stoker.core.topics import readable
+from stoker.core.alive import Signal
+from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Now, Stop
+from stoker.core.topics import Routes, readable, stamp
 from stoker.link.wellformed import is_filter
 
 SHOWN = 4000  # bytes of a payload
@@ -24,23 +27,57 @@ def main(arguments: Namespace) -> int:
             print(f"{name!r} is no topic filter: + stands for a level, # for all at the end", file=sys.stderr)
             return Exit.USAGE
     paint = _coloured if sys.stdout.isatty() else _plain
+    device = Device(Routes(config.core).alive)
     with Client(config, filters) as client:
-        for event in client.hear(math.inf):
+        while True:
+            event = next(client.hear(device.due), None)
+            device.hear(event, client.now())
             match event:
+                case None:
+                    print(time.strftime("%H:%M:%S"), f"{config.core.base}: {device.gone()}", flush=True)
                 case Message(topic, payload, retained=retained):
                     mark = paint("2", " (retained)") if retained else ""
                     said = paint("1", readable(payload, SHOWN)) + mark
                     print(time.strftime("%H:%M:%S"), paint("36", topic), said, flush=True)
                 case LinkUp(broker, protocol):
-                    print(
-                        f"connected to {broker}, MQTT {protocol}; subscribed to {', '.join(filters)}", file=sys.stderr
-                    )
+                    what = f"connected to {broker}, MQTT {protocol}; subscribed to {', '.join(filters)}"
+                    print(what, file=sys.stderr)
                 case LinkDown(text=text) | Notice(text=text):
                     print(text, file=sys.stderr)
                 case Stop(why):
                     print(why, file=sys.stderr)
                     return Exit.FAILED
-    return Exit.OK
+
+
+class Device:
+    """Whether it still lives, for as long as we ourselves are connected."""
+
+    def __init__(self, topic: str) -> None:
+        self.due = math.inf  # when its silence has lasted too long
+        self._topic = topic
+        self._last: Signal | None = None
+
+    def hear(self, event: Heard | None, now: Now) -> None:
+        """Take note of what comes in."""
+        match event:
+            case Message(topic, payload, at, retained) if topic == self._topic:
+                try:
+                    self._last = signal = msgspec.json.decode(payload, type=Signal)
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                    return  # not ours, or cleared
+                known = retained and signal.synchronised and now.synchronised
+                self.due = at + signal.patience - (signal.age(now.wall) if known else 0.0)
+            case LinkDown():
+                self.due = math.inf
+            case _:
+                pass
+
+    def gone(self) -> str:
+        """Say so, once."""
+        assert self._last is not None
+        self.due = math.inf
+        last = f"last sign of life at {stamp(self._last.time.timestamp())}"
+        return f"gone; {last}, one is due each {self._last.every:g} s, whatever its availability says"
 
 
 def _own(config: Config) -> list[str]:

@@ -4,6 +4,7 @@ import functools
 import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, tzinfo
+from importlib.util import find_spec
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -20,6 +21,7 @@ from stoker.config.model import (
     DriverChoice,
     Drivers,
     Key,
+    Metrics,
     OptionsOf,
     Wall,
     default_state_dir,
@@ -29,7 +31,8 @@ from stoker.config.tree import NAME_LENGTH, S, Tree, is_name, names
 from stoker.core import schedule
 from stoker.core import settings as core
 from stoker.core.topics import Routes
-from stoker.link.settings import Backlog, Mqtt
+from stoker.link.settings import Backlog, Mqtt, WebSocket
+from stoker.link.settings import File as SecretFile
 from stoker.link.wellformed import TOPIC_BYTES, is_topic
 
 LONG_ON = 86400.0  # seconds on at a stretch; so is more than this
@@ -47,15 +50,19 @@ class Check(Tree):
 
     def config(self, drivers: Drivers) -> Config:
         """Return the whole, or raise ConfigError."""
-        self._only((), {"device", "mqtt", "backlog", "thermometers", "heaters", "zones", "topics", "presence"})
+        self._only(
+            (), {"device", "mqtt", "backlog", "thermometers", "heaters", "zones", "topics", "presence", "metrics"}
+        )
         device, wall = self._device()
         mqtt, base = self._mqtt(device.id)
+        metrics = self._table_as(("metrics",), Metrics) or Metrics()
         backlog = self._table_as(("backlog",), Backlog) or Backlog()
         thermometers, thermometer_drivers = self._driven("thermometers", core.Thermometer, drivers.thermometer)
         heaters, heater_drivers = self._driven("heaters", core.Heater, drivers.heater)
         settings = core.Settings(
             device=device.id,
-            base=base,
+            base=base.base,
+            alive_every=base.alive_every,
             thermometers=self._published(thermometers, thermometer_drivers),
             heaters=heaters,
             zones=self._zones(),
@@ -72,11 +79,13 @@ class Check(Tree):
         if self._problems or mqtt is None:
             raise ConfigError(tuple(self._located(self._problems)))
         self._warn_of_mqtt(mqtt)
+        self._warn_of_metrics(metrics)
         self._warn_of_zones(settings)
         self._warn_of_presence(settings.presence)
         return Config(
             core=settings,
             mqtt=mqtt,
+            metrics=metrics,
             backlog=backlog,
             thermometers=thermometer_drivers,
             heaters=heater_drivers,
@@ -109,12 +118,12 @@ class Check(Tree):
             self._problem(f"found {words.quote(name)}; allowed: {allowed}{guess}", ("device", "timezone"))
             return UTC
 
-    def _mqtt(self, device: str) -> tuple[Mqtt | None, str]:
+    def _mqtt(self, device: str) -> tuple[Mqtt | None, Base]:
         """[mqtt] and what its topics begin with."""
         key = ("mqtt",)
         self._only(key, names(Mqtt) | names(Base))
-        mqtt, base = self._struct(key, Mqtt), self._struct(key, Base)
-        return mqtt, (base and base.base) or f"stoker/{device}"
+        mqtt, base = self._struct(key, Mqtt), self._struct(key, Base) or Base()
+        return mqtt, replace(base, base=base.base or f"stoker/{device}")
 
     def _driven(
         self, section: str, kind: type[S], options_of: OptionsOf
@@ -307,7 +316,7 @@ class Check(Tree):
     # --- legal, and dangerous
 
     def _warn_of_mqtt(self, mqtt: Mqtt) -> None:
-        if not mqtt.tls.enabled and not _is_loopback(mqtt.host):
+        if not mqtt.tls.enabled and not all(_is_loopback(broker.address[0]) for broker in mqtt.brokers):
             text = "TLS is off: everybody on the way can read the password and give orders"
             self._warning(text, ("mqtt", "tls", "enabled"))
         self._warn_of_login(mqtt)
@@ -315,19 +324,51 @@ class Check(Tree):
             self._warn_of_file(("mqtt", "tls", "ca_file"), mqtt.tls.ca_file)
             self._warn_of_file(("mqtt", "tls", "cert_file"), mqtt.tls.cert_file)
             self._warn_of_file(("mqtt", "tls", "key_file"), mqtt.tls.key_file, private=True)
+            self._warn_of_secret(("mqtt", "tls", "key_password_file"), mqtt.tls.key_password_file)
+        if mqtt.tls.enabled and mqtt.tls.insecure:
+            text = "the broker is not verified: whoever stands between can read the password and give orders"
+            self._warning(text, ("mqtt", "tls", "insecure"))
+        self._warn_of_detours(mqtt)
+
+    def _warn_of_detours(self, mqtt: Mqtt) -> None:
+        if mqtt.proxy_password_file and "@" not in mqtt.proxy:
+            self._warning("no password is sent without a user in proxy", ("mqtt", "proxy_password_file"))
+        else:
+            self._warn_of_secret(("mqtt", "proxy_password_file"), mqtt.proxy_password_file)
+        if mqtt.transport != "websockets" and mqtt.websocket != WebSocket():
+            self._warning('means nothing without transport = "websockets"', ("mqtt", "websocket"))
+        for name, value in mqtt.websocket.headers.items():
+            if isinstance(value, SecretFile):
+                self._warn_of_secret(("mqtt", "websocket", "headers", name), value.file)
+
+    def _warn_of_metrics(self, metrics: Metrics) -> None:
+        if not metrics.port:
+            return
+        if not _is_loopback(metrics.address):
+            text = "everybody who reaches this address can read the figures, and nothing is encrypted"
+            self._warning(text, ("metrics", "address"))
+        if find_spec("prometheus_client") is None:
+            text = "the Python package prometheus_client is missing: install stoker[metrics]"
+            self._warning(f"{text}, or Debian's python3-prometheus-client", ("metrics", "port"))
 
     def _warn_of_login(self, mqtt: Mqtt) -> None:
         key, credentials = ("mqtt", "password_file"), os.environ.get("CREDENTIALS_DIRECTORY", "")
         if not mqtt.username:
             if mqtt.password_file:
                 self._warning("no password is sent without a username", key)
-        elif mqtt.password_file.startswith("/") or (mqtt.password_file and credentials):
-            self._warn_of_file(key, str(Path(credentials, mqtt.password_file)), private=True)
         elif mqtt.password_file:
-            self._warning("not a whole path, so a systemd credential, and there are none here", key)
+            self._warn_of_secret(key, mqtt.password_file)
         elif not os.access(f"{credentials or '/nonexistent'}/mqtt.password", os.R_OK):
             text = "a user without a password: name its file with password_file, or give a credential mqtt.password"
             self._warning(text, ("mqtt", "username"))
+
+    def _warn_of_secret(self, key: Key, name: str) -> None:
+        """A file with a secret in it: a whole path, or the name of a systemd credential."""
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
+        if name.startswith("/") or (name and credentials):
+            self._warn_of_file(key, str(Path(credentials, name)), private=True)
+        elif name:
+            self._warning("not a whole path, so a systemd credential, and there are none here", key)
 
     def _warn_of_file(self, key: Key, name: str, private: bool = False) -> None:
         """Its name is not shown: somebody may have written the password itself there."""
@@ -359,6 +400,9 @@ class Check(Tree):
             if zone.max_temperature > HOT:
                 text = f"{zone.max_temperature:g} °C lets this zone become dangerously hot; {HOT:g} or less is wise"
                 self._warning(text, (*key, "max_temperature"))
+            if zone.frost > zone.target:
+                text = f"{zone.frost:g} °C is above target {zone.target:g}: frost is fought up to the target alone"
+                self._warning(text, (*key, "frost"), (*key, "target"))
             stale_after = settings.stale_after(name)
             if stale_after > LONG_STALE:
                 text = f"heats for {show_seconds(stale_after)} without a reading; {show_seconds(LONG_STALE)} is much"
@@ -420,7 +464,7 @@ def _listens_to(choice: DriverChoice) -> str:
 def _routes(settings: core.Settings) -> Iterator[tuple[Key, str]]:
     """Every topic of the device with the key of its template."""
     routes = Routes(settings)
-    for name in ("availability", "state", "event", "backlog"):
+    for name in ("availability", "alive", "state", "event", "backlog"):
         yield ("topics", name), getattr(routes, name)
     for topics in routes.zones.values():
         for name, topic in topics.items():

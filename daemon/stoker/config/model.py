@@ -54,6 +54,18 @@ class Base(Struct, frozen=True, kw_only=True):
     """What [mqtt] holds beside the link's settings."""
 
     base: Annotated[str, Meta(description="what its topics begin with; empty: stoker/<device.id>")] = ""
+    alive_every: Annotated[
+        core.Seconds, Meta(ge=0, le=3600, description="time between two signals of life; 0: none")
+    ] = 60.0
+
+
+class Metrics(Struct, frozen=True, kw_only=True):
+    """The table [metrics]."""
+
+    port: Annotated[int, Meta(ge=0, le=65535, description="of the Prometheus endpoint; 0: none")] = 0
+    address: Annotated[
+        str, Meta(min_length=1, description="on which it listens; everybody who reaches it can read it")
+    ] = "127.0.0.1"
 
 
 class DriverChoice(Struct, frozen=True):
@@ -68,6 +80,7 @@ class Config(Struct, frozen=True, kw_only=True):
 
     core: core.Settings
     mqtt: Mqtt
+    metrics: Metrics
     backlog: Backlog
     thermometers: dict[str, DriverChoice]
     heaters: dict[str, DriverChoice]

@@ -1,7 +1,9 @@
 """How warm a zone shall be at this moment, and why. What was ordered last stands above what the clock says.
 
-Rule: the first of these that has something to say decides: mode off, boost, away, a preset, a target that was ordered,
+Rule: the first of these that has something to say decides: boost, mode off, away, a preset, a target that was ordered,
 the schedule, the configuration. Nothing here looks at a temperature, and nothing here may forbid heat.
+
+A boost heats in mode off too: who orders it wants warmth now, and its end brings mode off back by itself.
 """
 
 import math
@@ -14,7 +16,7 @@ from stoker.core.settings import Zone as Settings
 
 Preset = Literal["none", "comfort", "eco", "away", "boost"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
-FROST_BAND = 1.0  # K above the frost limit at which protection ends
+FROST_BAND = 1.0  # K, the widest band in which frost is fought
 
 
 class Aim(NamedTuple):

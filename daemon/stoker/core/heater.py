@@ -29,6 +29,7 @@ class Heater:
         self._distrust = 0.0
         self._asked_by: set[int] = set()  # the zones that asked when any did, by their place
         self._stretch = 0.0  # s that it was on for, the last time
+        self._heated = 0.0  # s, until it was last switched
         self.decision = Decision(False, Reason.NO_TEMPERATURE_YET, "just started")
 
     def relay(self, now: float) -> Relay:
@@ -38,6 +39,10 @@ class Heater:
         return Relay(
             self.on, self.since, until, settings.max_on, settings.max_on_rest, settings.max_on_latch, self._stretch
         )
+
+    def heated(self, now: float) -> float:
+        """Seconds that it was on since the program began."""
+        return self._heated + (now - self.since if self.on else 0.0)
 
     def new_zones(self) -> None:
         """Its zones may be others now: who asked before is not known by their place any more, so every fault counts."""
@@ -76,6 +81,7 @@ class Heater:
             self.heated_until = now
             self._stretch = now - self.since
         if on is not self.on or self.failure:
+            self._heated = self.heated(now)
             self.since = now
         if on:
             self._distrust = 0.0

@@ -4,7 +4,7 @@ All are frozen values. Times are seconds: `mono` counts up for ever and through 
 """
 
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -82,7 +82,7 @@ class Message(Struct, frozen=True):
     """Something arrived on a subscribed topic at the monotonic time `at`.
 
     `expires_in`: seconds that it had left to live then (MQTT 5), or None. `reply_to`, `correlation`: where its sender
-    wants an answer (MQTT 5).
+    wants an answer (MQTT 5). `duplicate`: the broker sent it again although we had taken it.
     """
 
     topic: str
@@ -92,10 +92,11 @@ class Message(Struct, frozen=True):
     expires_in: float | None = None
     reply_to: str = ""
     correlation: bytes = b""
+    duplicate: bool = False
 
 
 class LinkUp(Struct, frozen=True):
-    """Connected, and every subscription answered. `protocol`: "5" or "3.1.1"."""
+    """Connected, and every subscription stands, but for those that the broker refuses. `protocol`: "5" or "3.1.1"."""
 
     broker: str
     protocol: str = "5"
@@ -229,6 +230,13 @@ class Publish(Struct, frozen=True):
     measured: Now | None = None
 
 
+class SayAlive(Struct, frozen=True):
+    """Say `figures` on this topic, retained, as JSON, with what the link has counted added under `link`."""
+
+    topic: str
+    figures: dict[str, Any]
+
+
 class Remember(Struct, frozen=True):
     """Keep this over a restart; None forgets."""
 
@@ -244,4 +252,4 @@ class Say(Struct, frozen=True):
     fields: dict[str, str] = {}
 
 
-Effect = SwitchHeater | Publish | Remember | Say
+Effect = SwitchHeater | Publish | SayAlive | Remember | Say

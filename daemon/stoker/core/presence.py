@@ -156,6 +156,7 @@ class Presence:
         self.hysteresis = hysteresis
         self.expire_after = expire_after or math.inf
         self._known: dict[str, Known] = {}
+        self._expired = set[str]()  # of those; what is only told again is no younger, so it isn't forgotten
 
     def hear(self, person: str, what: Position | AtHome, now: Now, retained: bool = False) -> str:
         """Learn from a message. Returns a line for a person where it is news, and nothing where it changes nothing."""
@@ -172,6 +173,9 @@ class Presence:
         # A phone whose clock is ahead tells of now, not of the future.
         stamp = now.wall if what.stamp is None else min(what.stamp, now.wall)
         self._known[person] = Known(away, stamp, now.mono - (now.wall - stamp))
+        self._expired.discard(person)
+        if self.where(person, now.mono) == "unknown":
+            self._expired.add(person)
         if self.where(person, now.mono) == before:
             return ""
         far = f", {distance(what, self.home):.0f} m from its middle" if isinstance(what, Position) else ""
@@ -197,16 +201,27 @@ class Presence:
         """Whether every person is known to be away. Nobody configured is nobody away."""
         return bool(self.people) and all(self.where(person, now) == "away" for person in self.people)
 
-    def next_expiry(self, now: float) -> float:
-        """The monotonic time at which something known expires next; infinity for never."""
-        ends = (known.at + self.expire_after for known in self._known.values())
-        return min((end for end in ends if end > now), default=math.inf)
+    def next_expiry(self) -> float:
+        """The monotonic time at which something known expires next, and `expire` is due; infinity for never."""
+        ends = (known.at + self.expire_after for person, known in self._known.items() if person not in self._expired)
+        return min(ends, default=math.inf)
+
+    def expire(self, now: float) -> list[str]:
+        """Who became unknown since the last look."""
+        expired = [person for person in self._known.keys() - self._expired if self.where(person, now) == "unknown"]
+        self._expired.update(expired)
+        return sorted(expired)
 
     def state(self, now: float) -> dict[str, Where]:
         """Who is where, for the device's state: `{"ann": "home", "bob": "unknown"}`."""
         return {person: self.where(person, now) for person in self.people}
 
-    # --- over a restart
+    # --- over a restart, and over a reload
+
+    def adopt(self, old: "Presence", now: float) -> None:
+        """Know what another one knew, of those who still count."""
+        self._known = {person: known for person, known in old._known.items() if person in self.people}
+        self._expired = {person for person in self._known if self.where(person, now) == "unknown"}
 
     def to_json(self) -> bytes:
         """What is known, to be kept over a restart: `{"ann": {"away": true, "stamp": 1767571200.0}}`."""

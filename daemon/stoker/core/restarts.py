@@ -22,10 +22,15 @@ class Restarts:
 
     def __init__(self, remembered: str | None, most: int, stable_after: float, now: float) -> None:
         self.count = _number(remembered)
-        self.stable_at = now + stable_after
-        self.too_many = 0 < most <= self.count
+        self._began = now
+        self.settle(most, stable_after)
         self._kept = remembered
         self._counted = False
+
+    def settle(self, most: int, stable_after: float) -> None:
+        """What is allowed from now on. A run that was stable stays so."""
+        self.too_many = 0 < most <= self.count
+        self.stable_at = self._began + stable_after
 
     @property
     def held_until(self) -> float:
@@ -48,7 +53,10 @@ class Restarts:
 
     def stable(self, now: float) -> Write | None:
         """Some time has passed."""
-        return self._write(None) if now >= self.stable_at else None
+        if now < self.stable_at:
+            return None
+        self.count, self._counted = 0, True
+        return self._write(None)
 
     def stopping(self) -> Write | None:
         """This run ends in order."""

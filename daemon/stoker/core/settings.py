@@ -12,6 +12,8 @@ from msgspec import Meta, Struct
 Seconds = Annotated[float, Meta(extra={"unit": "s"})]
 """A span. The configuration takes a number of seconds or text such as "10s", "5min", "4h"."""
 
+ORDER_LIFETIME = 60.0
+
 Mode = Literal["off", "heat", "auto"]
 
 Celsius = Annotated[float, Meta(ge=-50, le=300)]
@@ -112,25 +114,31 @@ class Zone(Struct, frozen=True, kw_only=True):
         bool, Meta(description="begin early enough to be warm when the schedule says so, as learnt from earlier rises")
     ] = True
     presets: Presets = Presets()
-    boost_for: Annotated[Seconds, Meta(ge=60, le=86400, description="how long a boost holds")] = 3600.0
+    boost_for: Annotated[Seconds, Meta(ge=60, le=86400, description="how long a boost holds, in mode off too")] = 3600.0
     schedule: Annotated[
         dict[str, tuple[str, ...]], Meta(description='the week of mode auto: weekdays = ["06:30 comfort", "22:00 eco"]')
     ] = {}
     frost_protection: Annotated[
         bool, Meta(description="mode off still heats against frost; false: off is off, and pipes may freeze")
     ] = True
-    frost: Annotated[Celsius, Meta(description="in mode off and with a window open, heats below this, °C")] = 5.0
+    frost: Annotated[
+        Celsius, Meta(description="in mode off and with a window open, keeps this (or its target, if lower), °C")
+    ] = 5.0
     follows_presence: Annotated[bool, Meta(description="preset away while everybody of [presence] is away")] = True
     window: Window = Window()
     order_hold: Annotated[
         Seconds, Meta(ge=1, le=604800, description="how long an order by hand (heater ON, OFF) holds")
     ] = 3600.0
+    order_lifetime: Annotated[
+        Seconds, Meta(ge=1, le=86400, description="any order that took longer to arrive is refused")
+    ] = ORDER_LIFETIME
 
 
 class Topics(Struct, frozen=True, kw_only=True):
     """Topic templates: `{base}`, `{device}` and, for a zone's, `{zone}` are filled in."""
 
     availability: str = "{base}/availability"
+    alive: str = "{base}/alive"
     state: str = "{base}/state"
     event: str = "{base}/event"
     backlog: str = "{base}/backlog"
@@ -178,6 +186,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     topics: Topics = Topics()
     max_restarts: int = 5
     stable_after: float = 600.0
+    alive_every: float = 60.0  # seconds between two signals of life; 0: none
     presence: Presence = Presence()
     timezone: Any = UTC  # a tzinfo
 

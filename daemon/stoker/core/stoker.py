@@ -8,14 +8,17 @@ is what is. Everything else is in the files beside this one.
 import contextlib
 import math
 from collections.abc import Mapping, Set
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import structs
 
 from stoker.core import interlocks, presence, restarts, topics
+from stoker.core.alive import Pulse
 from stoker.core.autotune import Progress
 from stoker.core.clock import WallClock
+from stoker.core.figures import Counts, Figures, HeaterFigures, ZoneFigures
 from stoker.core.heater import Heater
 from stoker.core.messages import (
     Effect,
@@ -25,7 +28,6 @@ from stoker.core.messages import (
     Message,
     Notice,
     Now,
-    Order,
     Publish,
     Reading,
     ReadingFailed,
@@ -33,21 +35,17 @@ from stoker.core.messages import (
     Remember,
     ResetFault,
     Say,
-    SetHeater,
-    SetMode,
-    SetPreset,
-    SetSchedule,
-    SetTarget,
+    SayAlive,
     Stop,
     Switched,
     SwitchFailed,
     SwitchHeater,
     Tick,
-    Tune,
 )
 from stoker.core.preheat import Preheat, Rise
 from stoker.core.process import Gains
-from stoker.core.settings import Settings
+from stoker.core.repeats import Repeats
+from stoker.core.settings import Settings, stale_by_default
 from stoker.core.thermometer import Seen, Thermometer, Trouble, outliers, together
 from stoker.core.zone import Decision, View, Zone
 
@@ -56,6 +54,9 @@ TARGET_UNTIL = "target-until"  # Unix time; beside a target that was ordered in 
 PRESENCE = "presence"  # what is remembered of people
 FAULT = "fault"  # the key under which a zone's latched fault is remembered, behind the zone's name
 OUTSIDE_STALE = 7200.0  # seconds; weather changes slowly
+PRESENCE_LAG = 0.1  # of expire_after; what is remembered of people is at most so old, and an SD card is spared
+SAME = ("event", "zone", "thermometer", "heater", "person", "topic", "reason")
+"""Events with the same of these are the same event again."""
 LINK_DOWN_REPEAT = 3600.0  # seconds; while the broker is away the log says so again at most this often
 
 
@@ -99,7 +100,9 @@ class Stoker:
         for person, topic in settings.presence.people.items():
             self._people_on.setdefault(topic, []).append(person)
         self._outliers: dict[str, list[str]] = {name: [] for name in self.zones}  # zone -> its thermometers
-        self._said: dict[str, bytes] = {}
+        self._said: dict[str, bytes] = {}  # what is retained, what was said longest ago first
+        self._explained: dict[str, tuple[object, ...]] = {}  # zone -> what only `state` says of it
+        self._not_understood: dict[str, str] = {}  # person -> why, as the log last said it
         self._changed = True  # something that `state` doesn't show yet
         self._awaited: set[str] = set()  # heaters whose driver has not answered yet
         self._to_say: dict[str, Zone] = {}
@@ -107,19 +110,20 @@ class Stoker:
         self._broker: str | None = None  # connected to this one
         self._down_since = now.mono
         self._down_told: dict[str, float] = {}  # reason -> when the log last said it
+        self._pulse, self._began = Pulse(settings.alive_every), now.mono
+        self._counts = Counts()
+        self._events: Repeats[dict[str, Any]] = Repeats()
+        self._lines: Repeats[Say] = Repeats()
         self._stopping = False
         self._out: list[Effect] = []
         self._now = now
         self._clock = WallClock(now)
+        self._remembered = dict(remembered)  # as the store has it, of zones that are not configured now too
+        self._presence_kept = now.mono
         self._restarts = restarts.Restarts(
             remembered.get(restarts.KEY), settings.max_restarts, settings.stable_after, now.mono
         )
         self._recall(remembered)
-        self._other_faults = {  # of zones that are not configured now, and may be again
-            key: value
-            for key, value in remembered.items()
-            if key.endswith(f"/{FAULT}") and key.removesuffix(f"/{FAULT}") not in self.zones
-        }
 
     # --- for the shell ------------------------------------------------------------------------------------------------
 
@@ -137,6 +141,7 @@ class Stoker:
         """What to do about `event`, in this order. Answer each SwitchHeater at once, before the effects behind it."""
         self._now = now
         self._look_at_the_clocks()
+        self._tell_how_many_more()
         match event:
             case Reading():
                 self._take(event)
@@ -156,7 +161,10 @@ class Stoker:
 
     def next_deadline(self) -> float:
         """The monotonic time at which a Tick is due; infinity for never."""
-        return min((self._deadline(heater) for heater in self.heaters.values()), default=math.inf)
+        if self._stopping:
+            return math.inf
+        looks = (heater.decision.until for heater in self.heaters.values())
+        return min([self._pulse.deadline, self.presence.next_expiry(), *looks])
 
     def subscriptions(self) -> list[str]:
         """The topics on which orders come in."""
@@ -167,14 +175,36 @@ class Stoker:
         zones = ", ".join(self._summary(zone) for zone in self.zones.values()) or "no zones"
         return f"{zones}; {'online' if self._broker else 'offline'}"
 
+    def figures(self, now: Now) -> Figures:
+        """What can be counted and measured now."""
+        fresh = {
+            name: one.celsius
+            for name, one in self.thermometers.items()
+            if one.celsius is not None and now.mono < one.at + stale_by_default(one.settings.interval)
+        }
+        return Figures(
+            connected=self._broker is not None,
+            temperatures=fresh,
+            heaters={
+                name: HeaterFigures(heater.on, heater.heated(now.mono), bool(heater.failure))
+                for name, heater in self.heaters.items()
+            },
+            zones={name: ZoneFigures(zone.aim.target, _standing_fault(zone)) for name, zone in self.zones.items()},
+            obeyed=self._counts.obeyed,
+            refused=dict(self._counts.refused),
+            faults=dict(self._counts.faults),
+        )
+
     def replace(self, settings: Settings, kept: Kept, now: Now) -> tuple["Stoker", list[Publish], list[Effect]]:
         """A new core for new settings that knows what this one knew; last words on topics that are no more; effects.
 
         A heater whose driver was not kept is off; what a thermometer that was not kept has said is forgotten.
         """
-        new = Stoker(settings, self._faults(), now)
+        new = Stoker(settings, self._remembered, now)
         new._broker, new._down_since, new._down_told = self._broker, self._down_since, self._down_told
         new._clock, new._restarts = self._clock, self._restarts
+        new._restarts.settle(settings.max_restarts, settings.stable_after)
+        new._began, new._counts, new._events, new._lines = self._began, self._counts, self._events, self._lines
         for name in self.thermometers.keys() & kept.thermometers:
             new.thermometers[name] = self.thermometers[name]
             new.thermometers[name].settings = settings.thermometers[name]
@@ -186,7 +216,7 @@ class Stoker:
             new.zones[name].adopt(self.zones[name])
             if kept.thermometers >= set(new._of(name)) and new.zones[name].settings.heater in kept.heaters:
                 new.zones[name].adopt_evidence(self.zones[name])
-        new._recall_presence(self.presence.to_json().decode())
+        new.presence.adopt(self.presence, now.mono)
         # An empty retained payload clears a topic.
         gone = [Publish(topic, b"", "state") for topic in self.routes.said() if topic not in new.routes.said()]
         if new._broker:
@@ -210,11 +240,9 @@ class Stoker:
             if thermometer.telling:
                 thermometer.telling = False
                 self._event("thermometer-recovered", thermometer=reading.thermometer)
-                self._log("info", f"thermometer {reading.thermometer}: reads again, {reading.celsius:.2f} °C")
+                text = f"thermometer {reading.thermometer}: reads again, {reading.celsius:.2f} °C"
+                self._log("info", text, thermometer=reading.thermometer)
                 self._changed = True
-            for zone in self.zones.values():
-                if self._of(zone.name)[0] == reading.thermometer:
-                    zone.take(reading.celsius, reading.at)
         self._decide(*self._heaters_of[reading.thermometer])
 
     def _failed(self, failure: ReadingFailed) -> None:
@@ -225,7 +253,8 @@ class Stoker:
     def _trouble(self, name: str, trouble: Trouble) -> None:
         if self.thermometers[name].worth_telling(trouble.reason, self._now.mono):
             self._event("thermometer-failed", thermometer=name, reason=trouble.reason, text=trouble.text)
-            self._log("warning", f"thermometer {name}: {trouble.reason}: {trouble.text}", reason=trouble.reason)
+            text = f"thermometer {name}: {trouble.reason}: {trouble.text}"
+            self._log("warning", text, thermometer=name, reason=trouble.reason)
             self._changed = True
 
     def _message(self, message: Message) -> None:
@@ -236,7 +265,8 @@ class Stoker:
         name, subject = route
         zone = self.zones[name]
         try:
-            order = topics.understand(message, name, subject, zone.settings, self._now.mono)
+            payload = topics.living(message, zone.settings.order_lifetime, self._now)
+            order = topics.understand(payload, name, subject, zone.settings)
         except topics.OrderError as refusal:
             self._refuse(message, name, refusal)
             return
@@ -244,8 +274,9 @@ class Stoker:
             self._tell_of_reset(zone)
         zone.obey(order, self._now)
         self._said.pop(self.routes.zones[name][subject], None)  # an order that was obeyed is always confirmed
-        self._remember(order)
-        self._log("info", f"{name}: ordered {subject} {topics.readable(message.payload.strip())}", zone=name)
+        self._keep_orders(zone)
+        self._counts.obeyed += 1
+        self._log("info", f"{name}: ordered {subject} {topics.readable(payload.strip())}", zone=name)
         self._decide(*(self.heaters if subject == "fault" else [zone.settings.heater]))
         self._to_answer.append((message, zone))
 
@@ -253,20 +284,31 @@ class Stoker:
         try:
             what = presence.decode(message.payload)
         except ValueError as error:
-            self._log("warning", f"{person}: {error}")
+            if str(error) != self._not_understood.get(person):
+                self._not_understood[person] = str(error)
+                self._log("warning", f"{person}: {error}", person=person)
             return
+        self._not_understood.pop(person, None)
         if isinstance(what, presence.Position) and not (
             self.settings.presence.latitude or self.settings.presence.longitude
         ):
             return  # nobody said where home is; `stoker check` warns of that
-        if what and (news := self.presence.hear(person, what, self._now, message.retained)):
-            self._event("presence", person=person, where=self.presence.where(person, self._now.mono))
-            self._log("info", news)
-            self._out.append(Remember(PRESENCE, self.presence.to_json().decode()))
-            self._changed = True
+        if what is None:
+            return
+        if news := self.presence.hear(person, what, self._now, message.retained):
+            self._tell_of_person(person, news)
             self._decide(*self.heaters)
+        elif self._now.mono - self._presence_kept >= self.presence.expire_after * PRESENCE_LAG:
+            self._keep_presence()
+
+    def _tell_of_person(self, person: str, news: str) -> None:
+        self._event("presence", person=person, where=self.presence.where(person, self._now.mono))
+        self._log("info", news, person=person)
+        self._keep_presence()
+        self._changed = True
 
     def _refuse(self, message: Message, zone: str, refusal: topics.OrderError) -> None:
+        self._counts.refused[refusal.reason] += 1
         payload = topics.readable(message.payload)
         details = {"reason": refusal.reason, "text": str(refusal), "topic": message.topic, "payload": payload}
         self._event("order-refused", zone=zone, **details)
@@ -282,30 +324,34 @@ class Stoker:
         if message.reply_to:
             self._out.append(Publish(message.reply_to, topics.json(answer), "answer", message.correlation))
 
-    def _remember(self, order: Order) -> None:
-        match order:
-            case SetMode(zone, mode):
-                self._out.append(Remember(f"{zone}/mode", mode))
-            case SetTarget(zone, target):
-                self._out.append(Remember(f"{zone}/target", None if target is None else repr(target)))
-                self._out.append(Remember(f"{zone}/preset", None))  # which a target ends
-                until = self.zones[zone].orders.target_until
-                self._out.append(Remember(f"{zone}/{TARGET_UNTIL}", None if until == math.inf else repr(until)))
-            case SetPreset(zone, preset):
-                if preset != "boost":  # which ends by itself, and with the program
-                    self._out.append(Remember(f"{zone}/preset", None if preset == "none" else preset))
-            case SetSchedule(zone, schedule):
-                self._out.append(Remember(f"{zone}/schedule", schedule.to_json().decode() if schedule else None))
-            case ResetFault(zone):
-                self._out.append(Remember(f"{zone}/{FAULT}", None))
-            case Tune() | SetHeater():
-                pass  # an order by hand dies with the program that holds its end
+    # --- what is remembered
 
-    def _faults(self) -> dict[str, str]:
-        """Every latched fault as it is remembered, those of zones that are not configured now too."""
-        latched = {name: zone.fault for name, zone in self.zones.items()}
-        faults = {f"{name}/{FAULT}": _remembered(fault) for name, fault in latched.items() if fault}
-        return faults | self._other_faults
+    def _keep(self, key: str, value: str | None) -> None:
+        """Remember this from now on; None forgets it. What is remembered already is not written again."""
+        if self._remembered.get(key) == value:
+            return
+        self._out.append(Remember(key, value))
+        if value is None:
+            del self._remembered[key]
+        else:
+            self._remembered[key] = value
+
+    def _keep_orders(self, zone: Zone) -> None:
+        """All but a boost, an order by hand and a tuning: these die with the program that holds their end."""
+        orders = zone.orders
+        self._keep(f"{zone.name}/mode", orders.mode)
+        self._keep(f"{zone.name}/preset", None if orders.preset == "none" else orders.preset)
+        self._keep(f"{zone.name}/schedule", orders.schedule.to_json().decode() if orders.schedule else None)
+        self._keep_target(zone)
+
+    def _keep_target(self, zone: Zone) -> None:
+        target, until = zone.orders.target, zone.orders.target_until
+        self._keep(f"{zone.name}/target", None if target is None else repr(target))
+        self._keep(f"{zone.name}/{TARGET_UNTIL}", None if target is None or until == math.inf else repr(until))
+
+    def _keep_presence(self) -> None:
+        self._presence_kept = self._now.mono
+        self._keep(PRESENCE, self.presence.to_json().decode())
 
     def _recall(self, remembered: Mapping[str, str]) -> None:
         for name, zone in self.zones.items():
@@ -318,6 +364,7 @@ class Stoker:
             if (until := remembered.get(f"{name}/{TARGET_UNTIL}")) and zone.orders.target is not None:
                 with contextlib.suppress(ValueError):
                     zone.orders.target_until = float(until)
+            self._keep_orders(zone)  # so what no longer holds is forgotten
             self._recall_learnt(zone, remembered)
         if kept := remembered.get(PRESENCE):
             self._recall_presence(kept)
@@ -334,16 +381,14 @@ class Stoker:
             self.presence.recall(kept.encode(), self._now)
         except ValueError as error:
             self._log("warning", f"what was remembered of presence is forgotten: {error}")
-            self._out.append(Remember(PRESENCE, None))
+            self._keep(PRESENCE, None)
 
     def _recall_order(self, zone: Zone, subject: topics.Subject, value: str) -> None:
-        message, now = Message("", value.encode(), self._now.mono), self._now.mono
         try:
-            zone.obey(topics.understand(message, zone.name, subject, zone.settings, now), self._now)
+            zone.obey(topics.understand(value.encode(), zone.name, subject, zone.settings), self._now)
         except topics.OrderError as refusal:
             text = f"{zone.name}: the remembered {subject} {value} no longer holds: {refusal}"
             self._log("warning", text, zone=zone.name)
-            self._out.append(Remember(f"{zone.name}/{subject}", None))
         else:
             own = getattr(zone.settings, subject, None) or "none"
             text = f"{zone.name}: {subject} {value} as last ordered; the configuration says {own}"
@@ -361,6 +406,7 @@ class Stoker:
                 if self._broker is not None:
                     self._event("disconnected", broker=self._broker, reason=reason, text=text)
                     self._broker, self._down_since = None, self._now.mono
+                    self._pulse.rest()
                 if self._now.mono - self._down_told.get(reason, -math.inf) >= LINK_DOWN_REPEAT:
                     self._down_told[reason] = self._now.mono
                     self._log("warning", f"no broker: {text}; trying again (failures: {tries})", reason=reason)
@@ -376,12 +422,13 @@ class Stoker:
             case Switched(name, on):
                 if heater.failure:
                     self._event("fault-cleared", heater=name, reason=Reason.SWITCH_FAILED)
-                    self._log("info", f"heater {name}: switches again", reason=Reason.SWITCH_FAILED)
+                    self._log("info", f"heater {name}: switches again", heater=name, reason=Reason.SWITCH_FAILED)
                 heater.switched(on, self._now.mono)
             case SwitchFailed(name, text):
                 if not heater.failure:
                     self._event("fault", heater=name, reason=Reason.SWITCH_FAILED, text=text)
-                    self._log("error", f"heater {name}: {text}; trying off again", reason=Reason.SWITCH_FAILED)
+                    text = f"heater {name}: {text}; trying off again"
+                    self._log("error", text, heater=name, reason=Reason.SWITCH_FAILED)
                 heater.failed(text, self._now.mono)
         self._decide(event.heater)
 
@@ -400,10 +447,7 @@ class Stoker:
     # --- decisions ----------------------------------------------------------------------------------------------------
 
     def _due(self) -> list[str]:
-        return [name for name, heater in self.heaters.items() if self._deadline(heater) <= self._now.mono]
-
-    def _deadline(self, heater: Heater) -> float:
-        return math.inf if self._stopping else heater.decision.until
+        return [name for name, heater in self.heaters.items() if heater.decision.until <= self._now.mono]
 
     def _decide(self, *heaters: str) -> None:
         stuck = self._stuck()
@@ -434,12 +478,13 @@ class Stoker:
             self._tell_outliers(zone.name, found, seen.celsius)
         tuning, rises = zone.tuning.progress if zone.tuning else None, len(zone.preheat.rises)
         wish = zone.decide(self._view(zone, seen), self._now, around)
+        self._keep_target(zone)  # which ends by itself
         self._tell_learnt(zone, tuning, rises)
         if zone.forbidding is not before and before and before.fault:
             self._event("fault-cleared", zone=zone.name, reason=before.reason)
         if zone.fault is not latched and zone.fault:
             zone.fault = structs.replace(zone.fault, time=topics.stamp(self._now.wall))
-            self._out.append(Remember(f"{zone.name}/{FAULT}", _remembered(zone.fault)))
+            self._keep(f"{zone.name}/{FAULT}", topics.json(zone.fault).decode())
             self._tell_of_fault(zone, latched=True)
         elif zone.forbidding is not before and zone.forbidding and zone.forbidding.fault:
             self._tell_of_fault(zone, latched=zone.fault is not None)
@@ -447,16 +492,19 @@ class Stoker:
 
     def _tell_of_fault(self, zone: Zone, latched: bool) -> None:
         reason, text = zone.wish.reason, zone.wish.text
+        self._counts.faults[zone.name, reason] += 1
         self._event("fault", zone=zone.name, reason=reason, text=text, latched=latched, celsius=zone.celsius)
         if latched:
             self._log("error", f"{zone.name}: {reason}: {text}; off until a reset", zone=zone.name, reason=reason)
 
     def _tell_of_reset(self, zone: Zone) -> None:
         if fault := zone.fault:
+            self._keep(f"{zone.name}/{FAULT}", None)
             self._event("fault-reset", zone=zone.name, **structs.asdict(fault) | {"since": fault.time})
             self._log("info", f"{zone.name}: {fault.reason} of {fault.time} was reset", zone=zone.name)
 
     def _look_at_the_clocks(self) -> None:
+        """What is another because time has passed, or was set."""
         self._keep_count(self._restarts.stable(self._now.mono))
         if self._awaited:
             return  # a driver's answer belongs to the pass before
@@ -465,10 +513,14 @@ class Stoker:
             self._event(Reason.CLOCK_JUMP, seconds=round(jump), text=text)
             self._log("info", text, reason=Reason.CLOCK_JUMP)
             self._decide(*self.heaters)  # what looks at the wall clock looks again
+        if expired := self.presence.expire(self._now.mono):
+            for person in expired:
+                self._tell_of_person(person, f"where {person} is, is unknown: nothing was heard for too long")
+            self._decide(*self.heaters)
 
     def _keep_count(self, write: restarts.Write | None) -> None:
         if write:
-            self._out.append(Remember(restarts.KEY, write.value))
+            self._keep(restarts.KEY, write.value)
 
     def _view(self, zone: Zone, seen: Seen) -> View:
         outside = self.thermometers.get(zone.settings.outside)
@@ -488,9 +540,9 @@ class Stoker:
             self._event("tuning", zone=zone.name, **details)
             self._log("info", f"{zone.name}: tuning: {progress.text}", zone=zone.name)
             if progress.gains:
-                self._out.append(Remember(f"{zone.name}/gains", topics.json(progress.gains).decode()))
+                self._keep(f"{zone.name}/gains", topics.json(progress.gains).decode())
         if len(zone.preheat.rises) != rises:
-            self._out.append(Remember(f"{zone.name}/rises", topics.json(list(zone.preheat.rises)).decode()))
+            self._keep(f"{zone.name}/rises", topics.json(list(zone.preheat.rises)).decode())
 
     def _of(self, zone: str) -> tuple[str, ...]:
         return self.settings.thermometers_of(zone)
@@ -523,6 +575,9 @@ class Stoker:
             self._say_state()
             if self._stopping:
                 self._say(self.routes.availability, b"offline")
+            elif self._pulse.beat(self._now.mono):
+                self._say_alive()
+                self._say_some_anew()
         out, self._out = self._out, []
         return out
 
@@ -539,9 +594,13 @@ class Stoker:
 
     def _say(self, topic: str, payload: bytes) -> None:
         if self._said.get(topic) != payload:
-            self._said[topic] = payload
             self._changed = True
-            self._out.append(Publish(topic, payload, "state"))
+            self._retain(topic, payload)
+
+    def _retain(self, topic: str, payload: bytes) -> None:
+        self._said.pop(topic, None)
+        self._said[topic] = payload
+        self._out.append(Publish(topic, payload, "state"))
 
     def _say_zone(self, zone: Zone) -> None:
         routes, heater = self.routes.zones[zone.name], self.heaters[zone.settings.heater]
@@ -551,22 +610,45 @@ class Stoker:
         self._say(routes["mode"], zone.mode.encode())
         self._say(routes["target"], topics.setpoint(zone.aim.target))
         self._say(routes["preset"], zone.aim.preset.encode())
-        if zone.pi:
-            self._say(routes["tune"], _tuning(zone).encode())
-        if zone.schedule:
-            self._say(routes["schedule"], zone.schedule.to_json())
+        # Where there is none, or none any more: an empty retained payload clears what an earlier run may have said.
+        self._say(routes["tune"], _tuning(zone).encode() if zone.pi else b"")
+        self._say(routes["schedule"], zone.schedule.to_json() if zone.schedule else b"")
         self._say(routes["fault"], zone.fault.reason.encode() if zone.fault else b"none")
+        if self._explained.get(zone.name) != (explained := (zone.aim.because, zone.by_hand)):
+            self._explained[zone.name] = explained
+            self._changed = True
 
     def _action(self, zone: Zone) -> str:
         if self.heaters[zone.settings.heater].on:
             return "heating"
-        return "off" if zone.mode == "off" else "idle"
+        return "off" if zone.off else "idle"
 
     def _say_online(self) -> None:
         """After each connection everything is said anew: the broker may have forgotten it."""
         self._said.clear()
         self._say(self.routes.availability, b"online")
+        self._pulse.start(self._now.mono)
+        self._say_alive()
         self._to_say.update(self.zones)
+
+    def _say_alive(self) -> None:
+        if not self._pulse.every:
+            self._say(self.routes.alive, b"")  # clears what another configuration said
+            return
+        figures = {
+            "time": topics.stamp(self._now.wall),
+            "synchronised": self._now.synchronised,
+            "every": self._pulse.every,
+            "running": round(self._now.mono - self._began),
+            "orders": {"obeyed": self._counts.obeyed, "refused": dict(self._counts.refused)},
+        }
+        self._out.append(SayAlive(self.routes.alive, figures))
+
+    def _say_some_anew(self) -> None:
+        """A broker may forget what it retained: a cluster may keep it on one node. So all of it comes again in turn."""
+        share = math.ceil(len(self._said) * self._pulse.share)
+        for topic, payload in list(islice(self._said.items(), share)):
+            self._retain(topic, payload)
 
     def _say_state(self) -> None:
         if not self._changed:
@@ -579,7 +661,7 @@ class Stoker:
             "thermometers": {name: self._thermometer_state(name) for name in self.thermometers},
             "presence": self.presence.state(self._now.mono),
         }
-        self._out.append(Publish(self.routes.state, topics.json(state), "state"))
+        self._retain(self.routes.state, topics.json(state))
 
     def _zone_state(self, zone: Zone) -> dict[str, Any]:
         by_hand = zone.by_hand and ("ON" if zone.by_hand.on else "OFF")
@@ -609,15 +691,32 @@ class Stoker:
         return f"{zone.name} {seen}, {doing}"
 
     def _event(self, event: str, **details: Any) -> None:
+        """Tell it, unless the same was told often enough in this minute."""
         table = {"event": event, **details, "time": topics.stamp(self._now.wall)}
-        self._out.append(Publish(self.routes.event, topics.json(table), "event", measured=self._now))
+        same = tuple(table.get(name) for name in SAME)
+        if self._events.worth_telling(same, table, self._now.mono):
+            self._out.append(Publish(self.routes.event, topics.json(table), "event", measured=self._now))
 
     def _log(self, level: Any, text: str, **fields: str) -> None:
-        self._out.append(Say(level, text, fields))
+        line = Say(level, text, fields)
+        if self._lines.worth_telling((level, *fields.items()), line, self._now.mono):
+            self._out.append(line)
+
+    def _tell_how_many_more(self) -> None:
+        for first, more in self._events.over(self._now.mono):
+            told = {name: first[name] for name in SAME if name in first}
+            text = f"… and {more} more like it in the last minute"
+            table = {**told, "text": text, "more": more, "time": topics.stamp(self._now.wall)}
+            self._out.append(Publish(self.routes.event, topics.json(table), "event", measured=self._now))
+        for line, more in self._lines.over(self._now.mono):
+            text = f"{line.text} … and {more} more like it in the last minute"
+            self._out.append(Say(line.level, text, line.fields))
 
 
-def _remembered(fault: interlocks.Latched) -> str:
-    return topics.json(structs.asdict(fault)).decode()
+def _standing_fault(zone: Zone) -> str:
+    if zone.fault:
+        return str(zone.fault.reason)
+    return str(zone.forbidding.reason) if zone.forbidding and zone.forbidding.fault else ""
 
 
 def _tuning(zone: Zone) -> str:

@@ -34,6 +34,7 @@ class Seen(NamedTuple):
     at: float  # when the oldest reading that counts was measured; before the first, when the waiting began
     trouble: Trouble | None  # why there is none newer
     hottest: float | None = None  # of all that count; what limits look at
+    by: tuple[str, ...] = ()  # the names of those that count; of none while none is fresh
 
 
 class Thermometer:
@@ -144,14 +145,16 @@ def together(several: Mapping[str, Thermometer], liars: Sequence[str], stale_aft
     freshest of the stale.
     """
     fresh = {name: one for name, one in several.items() if one.celsius is not None and now < one.at + stale_after}
-    counting = [one for name, one in fresh.items() if name not in liars] or list(fresh.values())
+    by = tuple(name for name in fresh if name not in liars) or tuple(fresh)
+    counting = [fresh[name] for name in by]
     if not counting:
         return max(several.values(), key=lambda one: (one.celsius is not None, one.at)).seen()
     values = [one.celsius for one in counting if one.celsius is not None]
     apart = len(values) == 2 and max(values) - min(values) > OUTLIER
     celsius = max(values) if apart else statistics.median(values)
     trouble = counting[0].trouble if len(counting) == 1 else None
-    return Seen(celsius, min(one.at for one in counting), trouble, celsius if len(values) > 2 else max(values))
+    hottest = celsius if len(values) > 2 else max(values)
+    return Seen(celsius, min(one.at for one in counting), trouble, hottest, by)
 
 
 def outliers(several: Mapping[str, Thermometer], celsius: float, stale_after: float, now: float) -> list[str]:

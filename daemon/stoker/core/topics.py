@@ -2,16 +2,28 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
+from msgspec import Meta, Struct
 
 from stoker.core import schedule
 from stoker.core.aim import PRESETS
-from stoker.core.messages import Message, Order, ResetFault, SetHeater, SetMode, SetPreset, SetSchedule, SetTarget, Tune
+from stoker.core.messages import (
+    Message,
+    Now,
+    Order,
+    ResetFault,
+    SetHeater,
+    SetMode,
+    SetPreset,
+    SetSchedule,
+    SetTarget,
+    Tune,
+)
 from stoker.core.settings import Settings, Zone
 
-ORDER_LIFETIME = 60.0  # seconds; an order that waited longer inside is as dead as one that was retained
+AHEAD = 60.0  # seconds that a sender's clock may be ahead of ours
 
 Subject = Literal["mode", "target", "preset", "schedule", "tune", "heater", "fault"]
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
@@ -32,6 +44,7 @@ class Routes:
 
     def __init__(self, settings: Settings) -> None:
         self.availability = _fill(settings, settings.topics.availability)
+        self.alive = _fill(settings, settings.topics.alive)
         self.state = _fill(settings, settings.topics.state)
         self.event = _fill(settings, settings.topics.event)
         self.backlog = _fill(settings, settings.topics.backlog)
@@ -43,7 +56,7 @@ class Routes:
     def said(self) -> list[str]:
         """Every topic on which states are said, so retained."""
         zones = [topic for topics in self.zones.values() for key, topic in topics.items() if not key.endswith("_set")]
-        return [self.availability, self.state, *zones]
+        return [self.availability, self.alive, self.state, *zones]
 
 
 def zone_topics(settings: Settings, zone: str) -> dict[str, str]:
@@ -58,16 +71,11 @@ def _fill(settings: Settings, template: str, zone: str = "") -> str:
     return re.sub(r"\{(?:base|device|zone)\}", lambda found: names[found[0]], template)
 
 
-def understand(message: Message, zone: str, subject: Subject, limits: Zone, now: float) -> Order:  # noqa: PLR0911 - one a subject
+def understand(payload: bytes, zone: str, subject: Subject, limits: Zone) -> Order:  # noqa: PLR0911 - one a subject
     """Turn an order's bytes into what is ordered. Raises OrderError with the reason for its sender."""
-    if message.retained:
-        raise OrderError("retained", "a retained order is not obeyed: send it without the retain flag")
-    age = now - message.at
-    if age > ORDER_LIFETIME or (message.expires_in is not None and age > message.expires_in):
-        raise OrderError("expired", f"the order waited {age:.0f} s and is too old")
     if subject == "schedule":
-        return SetSchedule(zone, _schedule(message.payload, limits))
-    text = _text(message.payload)
+        return SetSchedule(zone, _schedule(payload, limits))
+    text = _text(payload)
     match subject:
         case "mode":
             return SetMode(zone, _mode(text))
@@ -81,6 +89,54 @@ def understand(message: Message, zone: str, subject: Subject, limits: Zone, now:
             return SetHeater(zone, _heater(text))
         case "fault":
             return _reset(zone, text)
+
+
+def living(message: Message, lifetime: float, now: Now) -> bytes:
+    """The order itself, without its stamp. Raises OrderError where it is dead: what was meant then may do harm now."""
+    if message.retained:
+        raise OrderError("retained", "a retained order is not obeyed: send it without the retain flag")
+    if message.duplicate:
+        raise OrderError("duplicate", "the broker delivered this order before, and it was taken then")
+    allowed = lifetime if message.expires_in is None else min(lifetime, message.expires_in)
+    if (waited := now.mono - message.at) > allowed:
+        raise OrderError("expired", f"the order waited {waited:.0f} s, {allowed:g} s are allowed")
+    return _unstamped(message.payload, lifetime, now)
+
+
+class _Stamped(Struct, forbid_unknown_fields=True):
+    """An order that tells when it was given. `value` is what it would be without that."""
+
+    value: msgspec.Raw
+    time: Annotated[datetime, Meta(tz=True)]
+
+
+def stamped(value: str, wall: float) -> bytes:
+    """Build an order that dies on the way, whichever way that is."""
+    return json({"value": value, "time": stamp(wall)})
+
+
+def _unstamped(payload: bytes, lifetime: float, now: Now) -> bytes:
+    """The order without its stamp, which must be recent.
+
+    While our own clock is not known to be right (no network time yet) a stamp proves nothing, and to refuse all of them
+    would leave such a house without orders: then only what was seen here counts, so no retained one, no duplicate, and
+    none that waited.
+    """
+    if not (payload.lstrip().startswith(b"{") and b'"value"' in payload):
+        return payload
+    try:
+        order = msgspec.json.decode(payload, type=_Stamped)
+        value = bytes(order.value)
+        value = msgspec.json.decode(value, type=str).encode() if value.startswith(b'"') else value
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        example = '{"value": 21, "time": "2026-01-31T06:00:00Z"}'
+        raise OrderError("not-understood", f"an order with its time looks like {example}") from None
+    age = now.wall - order.time.timestamp()
+    if now.synchronised and age > lifetime:
+        raise OrderError("expired", f"by its own time the order is {age:.0f} s old, {lifetime:g} s are allowed")
+    if now.synchronised and age < -AHEAD:
+        raise OrderError("time-ahead", f"its time is {-age:.0f} s ahead of the clock here: which of them is wrong?")
+    return value
 
 
 def _text(payload: bytes) -> str:

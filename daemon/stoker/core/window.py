@@ -32,6 +32,7 @@ class OpenWindow:
         self.suspend = suspend
         self.until: float | None = None  # heating is suspended until then; None or past: it is not
         self._text = ""
+        self._by: tuple[str, ...] = ()
         self._lowest = math.inf
         self._readings: deque[_Point] = deque(maxlen=MEDIAN)
         self._levels: deque[_Point] = deque()  # of the last `within` seconds
@@ -42,10 +43,17 @@ class OpenWindow:
             return ""
         return f"{self._text}, so a window is open; heating again in {self.until - now:.0f} s, or when it gets warmer"
 
-    def take(self, celsius: float, at: float) -> None:
-        """Take an accepted reading. One that is no number, or older than one taken before, is left out."""
+    def take(self, celsius: float, at: float, by: tuple[str, ...] = ()) -> None:
+        """Take an accepted reading. One that is no number, or older than one taken before, is left out.
+
+        `by`: the thermometers that it comes from. What others said before is not compared with it.
+        """
         if not (math.isfinite(celsius) and math.isfinite(at)):
             return
+        if by and by != self._by:
+            self._by, self._lowest = by, math.inf
+            self._readings.clear()
+            self._levels.clear()
         gap = at - self._readings[-1].at if self._readings else math.inf
         if gap < self.within / STEPS:
             return

@@ -98,6 +98,11 @@ class Zone:
         return aim.mode(self.settings, self.orders)
 
     @property
+    def off(self) -> bool:
+        """No heat is wanted but against frost: mode off, and no boost that stands above it."""
+        return self.mode == "off" and self.aim.preset != "boost"
+
+    @property
     def schedule(self) -> schedule.Schedule | None:
         """What was ordered, or else what the configuration says."""
         return self.orders.schedule or self._configured
@@ -124,12 +129,15 @@ class Zone:
             case SetHeater(on=on):
                 self.by_hand = None if on is None else ByHand(on, now.mono + self.settings.order_hold)
             case ResetFault():
-                self.fault = self.forbidding = None
-                self.evidence = Evidence(self.settings)
+                if self.fault:  # with nothing latched, a test of the heater goes on
+                    self.fault = self.forbidding = None
+                    self.evidence = Evidence(self.settings)
 
     def _change_mode(self, mode: str | None) -> None:
-        """The last word counts: an order by hand ends, and coming to auto a target that was ordered before."""
+        """The last word counts: an order by hand ends, in off a boost, and coming to auto a target ordered before."""
         before, self.orders.mode, self.by_hand = self.mode, mode, None
+        if self.mode == "off":
+            self.orders.boost_until = -math.inf
         if self.mode == "auto" and before != "auto":
             self.orders.target = None
         self.orders.target_until = math.inf  # out of auto a target stays until another is ordered
@@ -141,18 +149,14 @@ class Zone:
         return self.schedule.at(now.wall, self.timezone).until
 
     def adopt(self, old: "Zone") -> None:
-        """Go on where the same zone stood before its settings were read anew."""
-        self.orders, self.heating, self.forbidding = old.orders, old.heating, old.forbidding
+        """Go on where the same zone stood before its settings were read anew. What is remembered, it knows already."""
+        self.orders.boost_until = old.orders.boost_until
+        self.heating, self.forbidding = old.heating, old.forbidding
         if old.settings.heater == self.settings.heater:
             self.by_hand = old.by_hand
             self.preheat, self._early_until = old.preheat, old._early_until
             self._adopt_control(old)
-        if old.settings.window == self.settings.window:
-            self.window = old.window
         self.wish, self.decision = old.wish, old.decision
-        target = self.orders.target
-        if target is not None and not self.settings.target_min <= target <= self.settings.target_max:
-            self.orders.target = None  # the limits are new, and it is outside of them
 
     def _adopt_control(self, old: "Zone") -> None:
         """Go on without a bump, where control is the same."""
@@ -163,17 +167,13 @@ class Zone:
             self._heater,
         ):
             self.pi, self.tuning, self.gains = old.pi, old.tuning, old.gains
-        else:
-            self.tune(old.gains)
 
     def adopt_evidence(self, old: "Zone") -> None:
         """Go on with what the readings said, where thermometer, heater and limits are the same as before."""
+        if old.settings.window == self.settings.window:
+            self.window = old.window
         if old.settings == self.settings:
             self.evidence, self._seen_at = old.evidence, old._seen_at
-
-    def take(self, celsius: float, at: float) -> None:
-        """Note a reading of this zone's first thermometer: a steep fall is an open window."""
-        self.window.take(celsius, at)
 
     def tune(self, gains: Gains | None) -> None:
         """Control with these gains from now on; None: with what is learnt by the way."""
@@ -195,10 +195,11 @@ class Zone:
         seen = view.seen
         away = view.away and self.settings.follows_presence
         planned = self._planned(now)
-        if planned and planned.entry:  # also for one that was ordered while the clock was wrong
-            self.orders.target_until = min(self.orders.target_until, planned.entry.until)
+        self._end_target(planned, now)
         self.aim = aim.aim(self.settings, self.orders, planned, away, now)
         self._look_ahead(view, now)
+        if seen.celsius is not None:
+            self.window.take(seen.celsius, seen.at, seen.by)
         demand = self._demand(view, now.mono)
         self._look(seen, around.relay.on, demand.on or self._cold(seen.celsius, demand.reason))
         situation = interlocks.Situation(
@@ -223,6 +224,16 @@ class Zone:
             demand = self._forbidden(verdict, situation)
         self.wish = demand._replace(until=min(until, demand.until))
         return self.wish
+
+    def _end_target(self, planned: aim.Aim | None, now: Now) -> None:
+        """A target ordered while a schedule is followed holds until its next change, and is then forgotten."""
+        orders = self.orders
+        if orders.target is None:
+            return
+        if planned and planned.entry:  # also for one that was ordered while the clock was wrong
+            orders.target_until = min(orders.target_until, planned.entry.until)
+        if now.synchronised and now.wall >= orders.target_until:
+            orders.target, orders.target_until = None, math.inf
 
     def _cold(self, celsius: float | None, why: Reason) -> bool:
         """Heat is missing although none is asked for at this very moment, as in a pause of proportional control."""
@@ -288,7 +299,7 @@ class Zone:
         if self.by_hand:
             self._look_on(view, now, Reason.BY_HAND)
             return self._by_hand(self.by_hand, celsius)
-        if self.mode == "off":
+        if self.off:
             self._look_on(view, now, Reason.MODE_OFF)
             return self._against_frost(celsius, Reason.MODE_OFF, "the zone's mode is off")
         if why := self.window.suspends(now):
@@ -342,8 +353,9 @@ class Zone:
             self.tuning.abort(why)
 
     def _against_frost(self, celsius: float | None, reason: Reason, text: str) -> Decision:
-        """No heat, but against frost where that is not forbidden."""
-        limits = control.Band(self.settings.frost, self.settings.frost + aim.FROST_BAND)
+        """No heat, but against frost where that is not forbidden; never more than the zone's own target would have."""
+        guarded = min(self.settings.frost, self.aim.target)
+        limits = control.band(guarded, min(self.settings.hysteresis, aim.FROST_BAND))
         wanted = celsius is not None and control.wants_heat(celsius, limits, self.heating)
         self.heating = wanted and self.settings.frost_protection
         if self.heating:

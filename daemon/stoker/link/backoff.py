@@ -1,16 +1,20 @@
-"""How long to wait before the next try. Pure: chance is an argument.
+"""Which broker is tried next, and how long to wait before. Pure: time and chance are arguments.
 
-Rule: the bound doubles with every failure and the pause is a random part of it ("full jitter"), so that a street of
-devices does not come back to its broker in one wave. Only a connection that lasted starts the count anew: one that is
-cut at once, over and over, is no success.
+Rule: the bound doubles with every failure of a broker and the pause is a random part of it ("full jitter"), so that a
+street of devices does not come back in one wave. Where haste is of no use, the pause is longer, and never less than
+half of its bound. Only a connection that lasted starts the count anew: one that is cut at once is no success.
 """
 
 import random
 from collections.abc import Callable
+from typing import Literal
+
+Pace = Literal["soon", "busy", "person"]
+"""What a failure asks for: another try soon, a rest for a broker that has too much to do, or a person's help."""
 
 BASE = 1.0  # seconds; the bound after a first failure
-PATIENT_BASE = 10.0  # seconds; the same where only a person can help: a wrong password is not worth a hammer
-PATIENT_CAP = 60.0  # seconds
+BASES: dict[Pace, float] = {"soon": BASE, "busy": 5.0, "person": 10.0}  # a wrong password is not worth a hammer
+PATIENT_CAP = 60.0  # seconds; the least that the longest pause is, where haste is of no use
 LASTED = 30.0  # seconds after which a connection counts as good
 MOST_DOUBLINGS = 16  # keeps 2 ** n a small number after years of failures
 
@@ -23,11 +27,36 @@ class Backoff:
         self._chance = chance
         self._failures = 0
 
-    def pause(self, lasted: float, patient: bool = False) -> float:
+    def pause(self, lasted: float, pace: Pace = "soon") -> float:
         """Seconds to wait after a connection that stood for `lasted` seconds; 0 where none was made."""
         if lasted >= LASTED:
             self._failures = 0
-        base, cap = (PATIENT_BASE, max(PATIENT_CAP, self._cap)) if patient else (BASE, self._cap)
-        bound = min(cap, base * 2.0 ** min(self._failures, MOST_DOUBLINGS))
+        cap = self._cap if pace == "soon" else max(PATIENT_CAP, self._cap)
+        bound = min(cap, BASES[pace] * 2.0 ** min(self._failures, MOST_DOUBLINGS))
         self._failures += 1
-        return self._chance() * bound
+        return bound * (self._chance() if pace == "soon" else 0.5 + self._chance() / 2)
+
+
+class Turns:
+    """Several brokers, each with its own back-off. The one that works keeps its turn until it fails."""
+
+    def __init__(self, number: int, cap: float, chance: Callable[[], float] = random.random) -> None:
+        self.current = 0
+        self._chance = chance
+        self._backoffs = [Backoff(cap, chance) for _ in range(number)]
+        self._due = [0.0] * number  # when each may be tried again
+
+    def failed(self, now: float, lasted: float, pace: Pace, instead: int | None = None) -> float:
+        """The current one failed: seconds to wait, and then `current` is to be tried.
+
+        `instead`: the one that the broker itself sends us to. It is taken if nothing else speaks against it.
+        """
+        number = len(self._due)
+        self._due[self.current] = now + self._backoffs[self.current].pause(lasted, pace)
+        order = [(self.current + step) % number for step in range(1, number + 1)]
+        following = min(order, key=self._due.__getitem__)
+        if instead is not None and self._due[instead] <= now:
+            following = instead
+        spread = self._chance() * BASE if lasted and following != self.current else 0.0  # all devices lost it just now
+        self.current = following
+        return max(self._due[following] - now, spread)

@@ -1,4 +1,4 @@
-"""One connection: a paho client of its own, from CONNECT to the end, used by one thread alone.
+"""One connection: a paho client of its own on a socket of `dial.py`, from CONNECT to the end, used by one thread alone.
 
 Rule: paho's callbacks only note what happened; the link looks at the notes after each `turn`. Everything that ends the
 connection is a LinkError. A new client for each connection, so nothing of the last one is sent late: no order that a
@@ -6,36 +6,42 @@ broker kept (clean start, no session), and none of paho's own unacknowledged mes
 """
 
 import contextlib
-import errno
 import math
 import select
 import socket
+from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, Literal, cast
 
 import paho.mqtt.client as paho
+from msgspec.structs import replace
 from paho.mqtt import properties as paho_properties
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from stoker.core.messages import Message, Notice, Publish
-from stoker.link import login, words
+from stoker.link import words
+from stoker.link.dial import Reached
 from stoker.link.settings import Mqtt
 from stoker.link.waker import Waker
+from stoker.link.websocket import FrameError
 from stoker.link.words import LinkError
 
 _Properties: Any = paho_properties.Properties  # untyped
 
 Version = Literal["5", "3.1.1"]
 
-CONNECT_TIMEOUT = 10.0  # seconds for each address of the broker
 PING_AFTER = 0.7  # of a keepalive in silence. paho gives the answer as long again: a dead line is noticed within 1.5
+PATIENCE = 1.5  # keepalives that we may stand still ourselves before what lies in the socket is too old ...
+LONGEST_PATIENCE = 45.0  # seconds; ... and never longer, so that no order is obeyed late
+LONGEST_SLEEP = 30.0  # seconds; a longer one would look like standing still
 IN_FLIGHT = 20  # packets unacknowledged at once, in each direction
 LARGEST_PAYLOAD = 64 * 1024  # bytes; nothing that is meant for us comes near it
 LARGEST_PACKET = 128 * 1024  # bytes; MQTT 5 brokers keep larger ones to themselves
 LARGEST_CORRELATION = 1024  # bytes
+REMEMBERED = 100  # messages, to know one that comes again
 PACKET_OVERHEAD = 64  # bytes of a PUBLISH beside topic, payload and what an answer needs, at most
 
 # MQTT 5 reason codes; paho uses them for what it finds itself, too
@@ -70,8 +76,11 @@ class Connection:
         self._now = now
         self._ping_after = math.inf  # seconds of silence; until CONNACK the caller keeps the time
         self._heard = self._said = 0.0
+        self._looked = 0.0  # by `now`
+        self._taken: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)  # packet id, hash
         self._refusal: int | None = None
         self._goodbye: tuple[bool, int] | None = None  # said by the broker; its code, or paho's
+        self._elsewhere = ""  # where the broker sends us
         self._error = _SwallowedError()
         self._client = self._new_client(will)
 
@@ -82,7 +91,6 @@ class Connection:
             protocol=paho.MQTTv5 if self._version == "5" else paho.MQTTv311,
             reconnect_on_failure=False,
         )
-        client.connect_timeout = CONNECT_TIMEOUT
         client.max_inflight_messages = IN_FLIGHT
         client.enable_logger(cast(Any, self._error))
         client.on_socket_register_write = _later
@@ -97,23 +105,14 @@ class Connection:
 
     # --- what the link does -------------------------------------------------------------------------------------------
 
-    def open(self) -> None:
-        """Read the files, look the name up, connect, do TLS and send CONNECT. Blocks for as long as these take."""
-        settings = self._settings
+    def open(self, reached: Reached) -> None:
+        """Send CONNECT in the next `turn` on this way to the broker, which is ours to close from now on."""
         client: Any = self._client  # paho's types here are in part unknown, in part too narrow: a password may be bytes
-        try:
-            if settings.tls.enabled:
-                client.tls_set_context(login.tls_context(settings.tls))
-            if settings.username:
-                client.username_pw_set(settings.username, login.password(settings))
-            client.connect(*settings.address, int(settings.keepalive), **_connect_options(self._version))
-        except (OSError, ValueError) as error:
-            if getattr(error, "verify_code", 0) in words.EXPLAINED_BY_CERTIFICATE:
-                raise words.explain(error, settings, login.shown_certificate(settings)) from None
-            if settings.tls.enabled and isinstance(error, ConnectionError) and error.errno != errno.ECONNREFUSED:
-                raise words.hung_up(settings) from None
-            raise words.explain(error, settings) from None
-        self._socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client._create_socket = lambda: reached.sock  # paho's own knows less of proxies, of WebSockets and of errors
+        if self._settings.username:
+            client.username_pw_set(self._settings.username, reached.password)
+        client.connect(*self._settings.address, int(self._settings.keepalive), **_connect_options(self._version))
+        self._looked = self._now()
 
     def turn(self, until: float, reading: bool = True) -> None:
         """Send what is to be sent, sleep until time.monotonic() is `until`, bytes come or the waker is set, and read.
@@ -123,9 +122,11 @@ class Connection:
         if self.accepted:
             self._write()
         sock = self._socket()
-        pending = reading and getattr(sock, "pending", int)() > 0  # decrypted already: poll would not see it
-        events = self._poll(sock, 0.0 if pending else min(until, self._ping_due), reading)
+        pending = reading and getattr(sock, "pending", int)() > 0  # taken from TCP already: poll would not see it
+        until = min(until, self._ping_due, monotonic() + LONGEST_SLEEP)
+        events = self._poll(sock, 0.0 if pending else until, reading)
         self._waker.clear()
+        self._must_be_awake()
         if pending or events & ~select.POLLOUT:
             self._read()
         if events & select.POLLOUT:
@@ -134,6 +135,7 @@ class Connection:
             self._client.loop_misc()
             self._heard = self._said = monotonic()  # as paho does when it sends a ping
         self._socket()
+        self._looked = self._now()
 
     def publish(self, publish: Publish) -> int:
         """Send it in the next `turn`; the packet id that will come back in `acknowledged`."""
@@ -182,6 +184,14 @@ class Connection:
             raise self._ended()
         return cast(socket.socket, sock)
 
+    def _must_be_awake(self) -> None:
+        """Give the line up where we stood still (suspended, stopped): nobody knows how old what it brings is."""
+        stood = self._now() - self._looked
+        if stood > min(PATIENCE * self._settings.keepalive, LONGEST_PATIENCE):
+            self.arrived.clear()
+            text = f"this program stood still for {stood:.0f} s: what came meanwhile is too old to be obeyed"
+            raise LinkError("stood-still", text)
+
     def _poll(self, sock: socket.socket, until: float, reading: bool) -> int:
         poll = select.poll()
         poll.register(self._waker, select.POLLIN)
@@ -197,6 +207,7 @@ class Connection:
         except Exception:  # paho 2.1 lets its parser's errors out, of any type; callbacks of ours only note
             self._goodbye = False, _PROTOCOL_ERROR
             raise self._ended() from None
+        self._must_be_awake()
         self._heard = monotonic()
         # brokers of 3.1.1 know no LARGEST_PACKET, and paho gathers 256 MB: what is too large is dropped as it comes
         del cast(Any, self._client)._in_packet["packet"][LARGEST_PACKET:]
@@ -214,13 +225,15 @@ class Connection:
         if self._refusal is None and code == _PROTOCOL_ERROR and not self.accepted:
             self._refusal = _UNSUPPORTED_VERSION  # paho's answer to a CONNACK that is none
         if self._refusal is not None:
-            failure = words.connack(self._refusal, settings, self._version)
+            failure = words.connack(self._refusal, settings, self._version, self._elsewhere)
         elif by_broker:
-            failure = words.disconnect(code, settings, self._client_id)
+            failure = words.disconnect(code, settings, self._client_id, self._elsewhere)
         elif code == _KEEPALIVE_TIMEOUT:
             failure = LinkError("keepalive", f"{broker} has fallen silent: no answer to a ping")
         elif code == _PROTOCOL_ERROR:
             failure = LinkError("malformed", f"{broker} sent no proper MQTT")
+        elif isinstance(error, FrameError):
+            failure = LinkError("malformed", f"{broker} sent no proper WebSocket: {error}")
         elif error is not None and (self.accepted or hasattr(error, "library")):
             failure = words.explain(error, settings)
         elif not self.accepted:
@@ -236,6 +249,7 @@ class Connection:
     ) -> None:
         if reason.is_failure:
             self._refusal = reason.value
+            self._elsewhere = getattr(properties, "ServerReference", "")
             return
         self.accepted = True
         self.room = min(IN_FLIGHT, getattr(properties, "ReceiveMaximum", IN_FLIGHT))
@@ -247,12 +261,20 @@ class Connection:
         self._heard = self._said = monotonic()
 
     def _on_disconnect(
-        self, _client: paho.Client, _data: object, flags: paho.DisconnectFlags, reason: ReasonCode, _properties: object
+        self, _client: paho.Client, _data: object, flags: paho.DisconnectFlags, reason: ReasonCode, properties: object
     ) -> None:
         self._goodbye = self._goodbye or (flags.is_disconnect_packet_from_server, reason.value)
+        self._elsewhere = self._elsewhere or getattr(properties, "ServerReference", "")
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        self.arrived.append(_incoming(message, self._now()))
+        incoming = _incoming(message, self._now())
+        if isinstance(incoming, Message) and message.qos:
+            which = message.mid, hash((incoming.topic, incoming.payload))
+            if message.dup and which in self._taken:
+                incoming = replace(incoming, duplicate=True)
+            else:
+                self._taken.append(which)
+        self.arrived.append(incoming)
 
     def _on_publish(
         self, _client: paho.Client, _data: object, packet: int, reason: ReasonCode, _properties: object

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish, Stop
 from stoker.link import words
-from stoker.link.backoff import LASTED, Backoff
-from stoker.link.connection import PACKET_OVERHEAD, Connection, Version
+from stoker.link.backoff import LASTED, Pace, Turns
+from stoker.link.connection import LONGEST_SLEEP, PACKET_OVERHEAD, Connection, Version
+from stoker.link.counters import Counters, Figures
+from stoker.link.dial import Dial, Reached
 from stoker.link.outbox import Outbox, forget
 from stoker.link.settings import Mqtt
-from stoker.link.subscriptions import REFUSED, RETRY_AFTER, Subscriptions
+from stoker.link.subscriptions import REFUSED, Subscriptions
 from stoker.link.waker import Waker
 from stoker.link.wellformed import is_filter, is_topic
 from stoker.link.words import LinkError
@@ -27,7 +29,12 @@ from stoker.link.words import LinkError
 if TYPE_CHECKING:
     from stoker.backlog import Backlog  # and SQLite with it, which only the daemon needs
 
+DIAL_WITHIN = 60.0  # seconds for files, name server, TCP and TLS; then they hang
+MOST_HANGING = 3  # threads that are left behind so; then no other is risked until one of them ends
 CONNACK_WITHIN = 10.0  # seconds after TCP and TLS stand
+STAND_WITHIN = 30.0  # seconds that we are not online, because the broker refuses a subscription
+SIGN_WITHIN = 120.0  # seconds; a thread that has given no sign of life for so long hangs
+LONGEST_LOOK = 5.0  # seconds between two looks at it that count: who was away himself knows no more
 CROWDED_PAUSE = 0.05  # seconds until the link looks again whether it may read
 PAST_PAUSE = 1.0  # seconds between two messages of the past, which live ones always overtake
 PAST_REFUSED_PAUSE = 60.0  # seconds until a message of the past that the broker refused is tried again
@@ -58,8 +65,9 @@ class Link:
         backlog: "Backlog | None" = None,
         crowded: Callable[[], bool] = never,
         now: Callable[[], float] = monotonic,
+        counters: Counters | None = None,
     ) -> None:
-        self._settings = settings
+        self._brokers = settings.brokers
         self._put = put
         self._client_id = client_id
         self._will = will
@@ -68,17 +76,24 @@ class Link:
         self._lock = threading.Lock()  # around the outbox
         self._backlog = backlog
         self._outbox = Outbox(backlog.keep if backlog else forget)
+        self._counters = counters or Counters()
         self._wanted = tuple(dict.fromkeys(subscriptions))
         self._waker = Waker()
         self._end = math.inf  # when `close` wants to be done
         self._all_said = False  # at the end, and acknowledged
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
+        self._signs: int = 0  # of life, given by the thread
+        self._seen: int = 0  # of them, by who looks for them; when last; and for how long there was no new one
+        self._looked, self._silent = math.inf, 0.0
         # from here on the thread's own
-        self._backoff = Backoff(settings.reconnect_max)
+        self._settings = self._brokers[0]  # of the broker in turn
+        self._turns = Turns(len(self._brokers), settings.reconnect_max)
         self._tries = 0
-        self._refuses_5 = False
+        self._refuse_5: set[tuple[str, int]] = set()  # addresses
         self._up_since = math.inf
+        self._hanging: list[Dial] = []
         self._subscriptions = Subscriptions()
+        self._hopeless = set[str]()  # filters that were not worth waiting for the last time
         self._refused_topics: set[str] = set()
         self._past_due = math.inf  # when the next message of the past may be said
         self._greeted = False  # the newest state was said
@@ -102,6 +117,12 @@ class Link:
         self._wanted = tuple(dict.fromkeys(subscriptions))
         self._waker.set()
 
+    def figures(self, new_period: bool = False) -> Figures:
+        """What was counted so far; see `Counters.figures`."""
+        with self._lock:
+            waiting, dropped = self._outbox.waiting, dict(self._outbox.dropped_total)
+        return self._counters.figures(waiting, dropped, new_period)
+
     def close(self, timeout: float) -> bool:
         """Say what is left, disconnect so that the will stays silent, and end within `timeout` seconds.
 
@@ -118,6 +139,18 @@ class Link:
             self._waker.close()
         return self._all_said
 
+    def hangs(self, now: float) -> bool:
+        """Whether the thread is dead, or has given no sign of life for long although it is never silent for a minute.
+
+        To be asked again and again. A pause of the whole program is not held against the thread.
+        """
+        seen = self._signs
+        self._silent += min(max(0.0, now - self._looked), LONGEST_LOOK)
+        self._looked = now
+        if seen != self._seen or self._closing:
+            self._seen, self._silent = seen, 0.0
+        return self._silent >= SIGN_WITHIN or (self._signs > 0 and not self._closing and not self._thread.is_alive())
+
     # --- the thread ---------------------------------------------------------------------------------------------------
 
     @property
@@ -132,11 +165,12 @@ class Link:
                 log.exception("the link to the broker failed")
                 self._tries += 1
                 self._tell(LinkDown("internal-error", f"{type(error).__name__}: {error}", self._tries))
-                self._sleep(self._backoff.pause(0.0, True))
+                self._pause(0.0, "person")
 
     def _try(self) -> None:
         """Connect, serve until the line breaks, report that, and pause."""
         self._up_since = math.inf
+        self._settings = self._brokers[self._turns.current]
         failure = self._connect()
         if failure is None or self._closing:
             return
@@ -146,7 +180,15 @@ class Link:
         if failure.reason == "closed" and 0 < lasted < LASTED:  # Mosquitto 2.0 gives no reason when it throws one out
             text += f", soon after it was made: does another client use the client id {self._client_id!r}?"
         self._tell(LinkDown(failure.reason, text, self._tries))
-        self._sleep(self._backoff.pause(lasted, failure.patient))
+        self._pause(lasted, failure.pace, self._named(failure.elsewhere))
+
+    def _named(self, elsewhere: Sequence[str]) -> int | None:
+        """Which of our own brokers the broker sends us to. To others we do not go: they would get the password."""
+        for server in elsewhere:
+            for index, broker in enumerate(self._brokers):
+                if server.lower() in (words.place(broker).lower(), broker.address[0].lower()):
+                    return index
+        return None
 
     def _connect(self) -> LinkError | None:
         failure = None
@@ -155,7 +197,7 @@ class Link:
             if failure is None or failure.reason not in OTHER_VERSION:
                 break
             if failure.reason == "protocol":  # said in so many words, so worth remembering
-                self._refuses_5 = version == "5"
+                (self._refuse_5.add if version == "5" else self._refuse_5.discard)(self._settings.address)
             log.debug("%s", failure.text)
         return failure
 
@@ -163,16 +205,21 @@ class Link:
         chosen = self._settings.protocol
         if chosen != "auto":
             return (chosen,)
-        return ("3.1.1", "5") if self._refuses_5 else ("5", "3.1.1")
+        return ("3.1.1", "5") if self._settings.address in self._refuse_5 else ("5", "3.1.1")
 
-    def _sleep(self, seconds: float) -> None:
-        """Until then, or until `close`."""
-        until = monotonic() + seconds
+    def _pause(self, lasted: float, pace: Pace, instead: int | None = None) -> None:
+        """After a failure, until the next broker's turn, or until `close`."""
+        until = monotonic() + self._turns.failed(monotonic(), lasted, pace, instead)
+        while not self._closing and monotonic() < until:
+            self._nap(until)
+
+    def _nap(self, until: float) -> None:
+        """Sleep until then, or until the waker is set; never for long, as a sign of life."""
+        self._signs += 1
         poll = select.poll()
         poll.register(self._waker, select.POLLIN)
-        while not self._closing and (rest := until - monotonic()) > 0:
-            poll.poll(math.ceil(rest * 1000))
-            self._waker.clear()
+        poll.poll(math.ceil(min(LONGEST_SLEEP, max(0.0, until - monotonic())) * 1000))
+        self._waker.clear()
 
     # --- one connection -----------------------------------------------------------------------------------------------
 
@@ -186,7 +233,7 @@ class Link:
             now=self._now,
         )
         try:
-            line.open()
+            line.open(self._dial())
             self._meet(line, version)
             while not self._closing:
                 self._turn(line, self._mind(line))
@@ -199,8 +246,29 @@ class Link:
                 self._outbox.offline()
         return None
 
+    def _dial(self) -> Reached:
+        """A way to the broker. What hangs on it is left behind."""
+        self._hanging = [dial for dial in self._hanging if dial.running]
+        if len(self._hanging) >= MOST_HANGING:
+            steps = ", ".join(sorted({dial.step for dial in self._hanging}))
+            raise LinkError("hangs", f"{MOST_HANGING} tries hang still ({steps}): no other before one of them ends")
+        dial, until = Dial(self._settings, self._waker), monotonic() + DIAL_WITHIN
+        dial.start()
+        while not dial.done and not self._closing and monotonic() < until:
+            self._nap(until)
+        if dial.done:
+            return dial.reached()
+        dial.give_up()
+        self._hanging.append(dial)
+        raise LinkError("hangs", f"no way to {words.place(self._settings)}: {dial.step} hangs for {DIAL_WITHIN:g} s")
+
     def _meet(self, line: Connection, version: Version) -> None:
-        """Up once the broker has accepted us and answered for every subscription."""
+        """Up once the broker has accepted us and every subscription stands: who is online hears orders.
+
+        A subscription that the broker refuses is tried again for STAND_WITHIN, since a cluster that has lost a node
+        refuses all of them for a while. One that it goes on refusing must not keep us silent for ever: then we are
+        online without it, have told so, and do not wait for it the next time.
+        """
         self._subscriptions, self._refused_topics = Subscriptions(), set()
         self._greeted, self._past_due = False, math.inf
         until, broker = monotonic() + CONNACK_WITHIN, words.place(self._settings)
@@ -208,18 +276,25 @@ class Link:
             if monotonic() >= until:
                 raise LinkError("no-answer", f"{broker} takes the connection and says nothing: is it an MQTT broker?")
             self._turn(line, until)
-        if not self._closing:
-            self._subscribe(line)
-        while self._subscriptions.waiting and not line.subscribed and not self._closing:
-            self._turn(line, self._in_time())
-        if not self._closing:
-            self._up(broker, version)
+        until = monotonic() + STAND_WITHIN
+        while not self._closing:
+            self._mind_subscriptions(line)
+            awaited = self._subscriptions.awaited(self._wanted)
+            if monotonic() >= until:
+                self._hopeless |= awaited
+            if awaited <= self._hopeless and not self._subscriptions.unanswered:
+                self._hopeless &= awaited
+                self._up(broker, version)
+                return
+            self._turn(line, min(until, self._in_time(), self._subscriptions.next_retry(self._wanted)))
 
     def _up(self, broker: str, version: Version) -> None:
         self._tries, self._up_since = 0, monotonic()
         with self._lock:
             dropped = self._outbox.dropped()
             self._outbox.online()  # before anybody hears of it: the answer to LinkUp is to be said
+        if self._settings.tls.enabled and self._settings.tls.insecure:
+            log.warning("%s is not verified (mqtt.tls.insecure): it may be anybody, and has our password", broker)
         self._tell(LinkUp(broker, version))
         if dropped:
             self._tell(Notice("dropped", f"{dropped} could not be said while offline"))
@@ -237,6 +312,7 @@ class Link:
         line.goodbye(self._end)
 
     def _turn(self, line: Connection, until: float) -> None:
+        self._signs += 1
         crowded = not self._closing and self._crowded()
         if crowded:
             until = min(until, monotonic() + CROWDED_PAUSE)
@@ -270,6 +346,7 @@ class Link:
     def _mind_acknowledgements(self, line: Connection) -> None:
         acknowledged, line.acknowledged = line.acknowledged, []
         for packet, code in acknowledged:
+            self._counters.acknowledged(packet, monotonic())
             with self._lock:
                 publish = self._outbox.acknowledged(packet)
             if publish is None:
@@ -285,8 +362,11 @@ class Link:
         subscribed, line.subscribed = line.subscribed, []
         for packet, codes in subscribed:
             for name, code in standing.answered(packet, codes, now):
+                if code < REFUSED:
+                    self._tell(Notice("subscription-granted", f"the broker grants the subscription to {name} now"))
+                    continue
                 text = f"the broker refused the subscription to {name}: {words.denial(code)}"
-                self._tell(Notice("subscription-refused", f"{text}. It is asked again every {RETRY_AFTER:g} s"))
+                self._tell(Notice("subscription-refused", f"{text}. It is asked for again until it stands"))
         if surplus := standing.surplus(wanted):
             line.unsubscribe(surplus)
         self._subscribe(line)
@@ -314,6 +394,7 @@ class Link:
             self._refused(publish, "too-large", f"the broker takes no packet above {line.largest} bytes")
         else:
             packet = line.publish(publish)
+            self._counters.sent(packet, monotonic())
             with self._lock:
                 self._outbox.sent(packet, publish, monotonic())
             return True
@@ -361,4 +442,5 @@ class Link:
 
     def _tell(self, event: Message | LinkUp | LinkDown | Notice | Stop) -> None:
         if not self._closing:
+            self._counters.note(event)
             self._put(event)

@@ -4,52 +4,63 @@ So a renewed certificate or password counts from the next try on, without a rest
 wrong is a LinkError that names the file and the key.
 """
 
-import contextlib
 import os
-import socket
 import ssl
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
 
-from stoker.link.settings import Mqtt, Tls
+from stoker.link.settings import File, Mqtt, Tls, is_header
 from stoker.link.words import LinkError, unreadable
 
-CREDENTIAL = "mqtt.password"  # systemd: LoadCredential=mqtt.password:/some/file
-PASSWORD_BYTES = 65535  # MQTT's own limit
-
-HANDSHAKE_TIMEOUT = 10.0  # seconds
-LOOK_WITHIN = 5.0  # seconds
-_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME (openssl, x509_vfy.h)
+# systemd: LoadCredential=mqtt.password:/some/file
+CREDENTIAL, KEY_CREDENTIAL, PROXY_CREDENTIAL = "mqtt.password", "mqtt.key", "mqtt.proxy"
+LONGEST = 65535  # bytes of a password; MQTT's own limit
 
 
 def password(settings: Mqtt) -> bytes | None:
-    """The password, or None where there is none to send. A newline at its end is not part of it."""
-    path = _password_file(settings)
-    if path is None:
-        return None
-    try:
-        with path.open("rb") as file:
-            text = file.read(PASSWORD_BYTES + 1).removesuffix(b"\n").removesuffix(b"\r")
-    except OSError as error:
-        raise unreadable("password-file", "mqtt.password_file", path, error) from None
-    if not 0 < len(text) <= PASSWORD_BYTES:
-        raise LinkError("password-file", f"mqtt.password_file: {path} is {'too long' if text else 'empty'}")
+    """The password, or None where there is none to send."""
+    return secret("mqtt.password_file", settings.password_file, CREDENTIAL) if settings.username else None
+
+
+def proxy_password(settings: Mqtt) -> bytes:
+    """The proxy's password; empty where there is none."""
+    return secret("mqtt.proxy_password_file", settings.proxy_password_file, PROXY_CREDENTIAL) or b""
+
+
+def headers(settings: Mqtt) -> dict[str, str]:
+    """The HTTP headers to add, those that stand in files read."""
+    return {name: _header(name, value) for name, value in settings.websocket.headers.items()}
+
+
+def _header(name: str, value: str | File) -> str:
+    if isinstance(value, str):
+        return value
+    key = f"mqtt.websocket.headers.{name}"
+    text = (secret(key, value.file) or b"").decode("latin-1")
+    if not is_header(text):
+        raise LinkError("password-file", f"{key}: {value.file} holds more than one line of text")
     return text
 
 
-def _password_file(settings: Mqtt) -> Path | None:
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    if not settings.username:
+def secret(key: str, name: str, default: str = "") -> bytes | None:
+    """What stands in this file, without the newline at its end. A relative `name` is a systemd credential.
+
+    Without a name: the credential `default`, or None where there is none of that name.
+    """
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    path = Path(credentials, name or default)
+    if not name and not (credentials and path.exists()):
         return None
-    if not settings.password_file:
-        default = Path(credentials, CREDENTIAL) if credentials else None
-        return default if default and default.exists() else None
-    path = Path(credentials or "", settings.password_file)
     if not path.is_absolute():
-        text = f"mqtt.password_file: {path} would be a systemd credential, and there are none here: give a whole path"
-        raise LinkError("password-file", text)
-    return path
+        hint = f"{key}: {path} would be a systemd credential, and there are none here: give a whole path"
+        raise LinkError("password-file", hint)
+    try:
+        with path.open("rb") as file:
+            text = file.read(LONGEST + 1).removesuffix(b"\n").removesuffix(b"\r")
+    except OSError as error:
+        raise unreadable("password-file", key, path, error) from None
+    if not 0 < len(text) <= LONGEST:
+        raise LinkError("password-file", f"{key}: {path} is {'too long' if text else 'empty'}")
+    return text
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
@@ -61,29 +72,49 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     except ssl.SSLError:
         raise LinkError("ca-file", f"mqtt.tls.ca_file: {tls.ca_file} holds no certificate in PEM form") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.sslsocket_class = _Socket
+    if tls.insecure:
+        believe_anybody(context)
+    if tls.alpn:
+        context.set_alpn_protocols([tls.alpn])
     if tls.cert_file:
         _show(context, tls)
     return context
+
+
+def believe_anybody(context: ssl.SSLContext) -> None:
+    """Verify nothing."""
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
 
 
 def _show(context: ssl.SSLContext, tls: Tls) -> None:
     _must_open("cert-file", "mqtt.tls.cert_file", tls.cert_file)
     if tls.key_file:
         _must_open("cert-file", "mqtt.tls.key_file", tls.key_file)
-    key = tls.key_file or tls.cert_file
+    key, asked = tls.key_file or tls.cert_file, False
+
+    def key_password() -> bytes:
+        nonlocal asked
+        asked = True
+        if (found := secret("mqtt.tls.key_password_file", tls.key_password_file, KEY_CREDENTIAL)) is None:
+            text = f"mqtt.tls.key_file: {key} asks for a password: put it in a file, and name that in key_password_file"
+            raise LinkError("cert-file", text)
+        return found
+
     try:
-        context.load_cert_chain(tls.cert_file, tls.key_file or None, password=lambda: _no_passphrase(key))
+        context.load_cert_chain(tls.cert_file, tls.key_file or None, password=key_password)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             text = f"mqtt.tls.key_file: the key in {key} does not belong to the certificate in {tls.cert_file}"
+        elif asked:
+            text = f"mqtt.tls.key_password_file: what stands there does not open the key in {key}"
         else:
             text = f"mqtt.tls.cert_file: {tls.cert_file} and {key} do not hold a certificate and its key in PEM form"
         raise LinkError("cert-file", text) from None
-
-
-def _no_passphrase(key: str) -> NoReturn:
-    raise LinkError("cert-file", f"mqtt.tls.key_file: {key} asks for a passphrase: store the key without one")
+    except ValueError:  # OpenSSL takes no more than 1024 bytes
+        raise LinkError(
+            "cert-file", "mqtt.tls.key_password_file: what stands there is too long for a password"
+        ) from None
 
 
 def _must_open(reason: str, key: str, path: str) -> None:
@@ -92,32 +123,3 @@ def _must_open(reason: str, key: str, path: str) -> None:
         Path(path).open("rb").close()
     except OSError as error:
         raise unreadable(reason, key, path, error) from None
-
-
-class _Socket(ssl.SSLSocket):
-    """Gives the handshake its time, and is closed after a failed one: paho leaves that to the garbage collector."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        self.settimeout(HANDSHAKE_TIMEOUT)
-        try:
-            super().do_handshake(block)
-        except BaseException:
-            self.close()
-            raise
-
-
-def shown_certificate(settings: Mqtt) -> Mapping[str, Any]:
-    """Fetch the broker's certificate to tell a person what is wrong with its name or its dates.
-
-    The chain is verified still, but neither name nor time; nothing is said over this connection. Empty where it fails.
-    """
-    context = tls_context(settings.tls)
-    context.check_hostname = False
-    context.verify_flags = ssl.VerifyFlags(context.verify_flags | _NO_CHECK_TIME)
-    with (
-        contextlib.suppress(OSError),
-        socket.create_connection(settings.address, timeout=LOOK_WITHIN) as tcp,
-        context.wrap_socket(tcp, server_hostname=settings.host) as tls,
-    ):
-        return tls.getpeercert() or {}
-    return {}

@@ -31,6 +31,7 @@ class Outbox:
         self._waiting: dict[str | int, Publish] = {}  # in the order in which it is to be said
         self._sent: dict[int, tuple[Publish, float]] = {}  # packet id -> what, when; the oldest first
         self._dropped: Counter[Kind] = Counter()
+        self.dropped_total: Counter[str] = Counter()  # by kind, since the start
         self._serial = count()
         self._online = False
 
@@ -57,6 +58,11 @@ class Outbox:
         """The broker answered for this packet."""
         publish, _ = self._sent.pop(packet, (None, 0.0))
         return publish
+
+    @property
+    def waiting(self) -> int:
+        """How much is still to be said."""
+        return len(self._waiting)
 
     @property
     def unacknowledged(self) -> int:
@@ -108,3 +114,4 @@ class Outbox:
             return
         if publish.kind != "state" or self._online:  # without a line a state is not lost: it will be said anew
             self._dropped[publish.kind] += 1
+            self.dropped_total[publish.kind] += 1

@@ -6,10 +6,12 @@ Nothing heavy is imported: an error is told by what it carries, so `ssl` and pah
 import errno
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-from stoker.link.settings import Mqtt
+from stoker.link.backoff import Pace
+from stoker.link.settings import Mqtt, Proxy, quoted
 
 NEEDS_A_PERSON = frozenset(
     {
@@ -23,12 +25,18 @@ NEEDS_A_PERSON = frozenset(
         "client-id",
         "no-tls",
         "not-trusted",
+        "moved",
         "password-file",
+        "proxy-login",
         "self-signed",
+        "websocket",
         "wrong-name",
     }
 )
 """Reasons that no retry mends: trying goes on, at longer intervals."""
+
+OVERLOADED = frozenset({"broker-busy", "broker-unavailable", "elsewhere", "hangs"})
+"""Reasons that haste makes worse: trying goes on at somewhat longer intervals."""
 
 # X.509 verification results (openssl, x509_vfy.h)
 NOT_YET_VALID, EXPIRED, SELF_SIGNED, SELF_SIGNED_ROOT, WRONG_NAME, WRONG_ADDRESS = 9, 10, 18, 19, 62, 64
@@ -82,8 +90,8 @@ CONNACK = {
     0x8A: ("banned", "{broker} has banned this client: ask whoever runs it"),
     0x8C: ("bad-login", "{broker} wants another way to log in than a password"),
     0x97: ("broker-busy", "{broker} has more clients than it is allowed"),
-    0x9C: ("moved", "{broker} says that another server is in charge: set mqtt.host"),
-    0x9D: ("moved", "{broker} says that another server is in charge: set mqtt.host"),
+    0x9C: ("elsewhere", "{broker} asks for another server to be used for now"),
+    0x9D: ("moved", "{broker} says that it has moved for good"),
     0x9F: ("broker-busy", "{broker} says that connections come too often"),
 }
 DISCONNECT = {
@@ -96,6 +104,8 @@ DISCONNECT = {
     0x95: ("closed", "{broker} ended the connection: a packet was too large for it"),
     0x97: ("broker-busy", "{broker} ended the connection: a quota is exceeded"),
     0x98: ("closed", "{broker} ended the connection: its administrator did"),
+    0x9C: ("elsewhere", "{broker} ended the connection: another server is to be used for now"),
+    0x9D: ("moved", "{broker} ended the connection: it has moved for good"),
 }
 DENIED = {
     0x83: "this broker does not allow it",
@@ -111,15 +121,18 @@ DENIED = {
 class LinkError(Exception):
     """No connection, or no more: `reason` is a short code, the text says what was seen and what to do."""
 
-    def __init__(self, reason: str, text: str) -> None:
+    def __init__(self, reason: str, text: str, elsewhere: tuple[str, ...] = ()) -> None:
         super().__init__(text)
         self.reason = reason
         self.text = text
+        self.elsewhere = elsewhere  # host:port of the servers that the broker sends us to
 
     @property
-    def patient(self) -> bool:
-        """Whether it is no use to hurry."""
-        return self.reason in NEEDS_A_PERSON
+    def pace(self) -> Pace:
+        """How much haste is of use."""
+        if self.reason in NEEDS_A_PERSON:
+            return "person"
+        return "busy" if self.reason in OVERLOADED else "soon"
 
 
 def place(settings: Mqtt) -> str:
@@ -130,7 +143,7 @@ def place(settings: Mqtt) -> str:
 
 def explain(error: BaseException, settings: Mqtt, certificate: Mapping[str, Any] | None = None) -> LinkError:
     """Say what an error from the name server, TCP or TLS means. `certificate`: the broker's, where it is known."""
-    broker, host = place(settings), settings.host
+    broker, host = place(settings), settings.address[0]
     if code := getattr(error, "verify_code", 0):
         return _not_trusted(code, getattr(error, "verify_message", ""), settings, certificate or {})
     if hasattr(error, "library"):  # ssl.SSLError
@@ -159,25 +172,60 @@ def _tls(reason: str, broker: str) -> LinkError:
 
 
 def _not_trusted(code: int, message: str, settings: Mqtt, certificate: Mapping[str, Any]) -> LinkError:
-    broker, file = place(settings), settings.tls.ca_file
+    broker, issuer, names = place(settings), _issuer(certificate), ", ".join(_names(certificate))
+    its = f"the certificate of {broker}"
+    whose = f"{its}{f' (for {names})' if names else ''}"
+    signed = f", signed by {issuer}," if issuer else ""
     if code in {WRONG_NAME, WRONG_ADDRESS}:
-        names = [name for _, name in certificate.get("subjectAltName", ())]
-        held = f"is for {', '.join(names)}" if names else "names other hosts"
-        return LinkError("wrong-name", f"the certificate of {broker} {held}, not for {settings.host}: check mqtt.host")
+        held = f"is for {names}" if names else "names other hosts"
+        return LinkError("wrong-name", f"{its}{signed} {held}, not for {settings.address[0]}: check mqtt.host")
     if code == EXPIRED:
-        since = f" on {certificate['notAfter']}" if "notAfter" in certificate else ""
-        text = f"the certificate of {broker} expired{since}: renew it at the broker"
-        return LinkError("certificate-expired", f"{text}, or set this machine's clock ({_today()})")
+        return _expired(whose + signed, certificate)
     if code == NOT_YET_VALID:
-        since = f" before {certificate['notBefore']}" if "notBefore" in certificate else " yet"
-        text = f"the certificate of {broker} is not valid{since}"
-        return LinkError("certificate-not-yet-valid", f"{text}: is this machine's clock right ({_today()})?")
-    where = file or "the system's store"
+        since = f" before {_date(certificate['notBefore'])}" if "notBefore" in certificate else " yet"
+        text = f"{whose}{signed} is not valid{since}, and this machine's clock says {_today()}: is it right?"
+        return LinkError("certificate-not-yet-valid", text)
+    where = settings.tls.ca_file or "the system's store"
     if code in {SELF_SIGNED, SELF_SIGNED_ROOT}:
-        text = f"the certificate of {broker} is signed by a CA of its owner's own, which is not in {where}"
+        owner = f" ({issuer})" if issuer else ""
+        text = f"{whose} is signed by a CA of its owner's own{owner}, which is not in {where}"
         return LinkError("self-signed", f"{text}: set mqtt.tls.ca_file to that CA's certificate")
-    text = f"the certificate of {broker} is not signed by any CA in {where} ({message})"
+    text = f"{whose}{signed} is not signed by any CA in {where} ({message})"
     return LinkError("not-trusted", f"{text}: set mqtt.tls.ca_file to the right CA's certificate")
+
+
+def _expired(whose: str, certificate: Mapping[str, Any]) -> LinkError:
+    until = _date(certificate["notAfter"]) if "notAfter" in certificate else ""
+    if until > _today():  # so it was one above it
+        what = f"{whose} is good until {until}, but a CA's certificate above it expired: renew that one"
+    else:
+        what = f"{whose} expired{f' on {until}' if until else ''}: renew it at the broker"
+    return LinkError("certificate-expired", f"{what}, or set this machine's clock, which says {_today()}")
+
+
+def _names(certificate: Mapping[str, Any]) -> Iterator[str]:
+    for _, name in certificate.get("subjectAltName", ())[:5]:
+        yield _shown(name)
+
+
+def _issuer(certificate: Mapping[str, Any]) -> str:
+    """Who signed: the common name, and the organisation where there is one."""
+    fields = {key: value for part in certificate.get("issuer", ()) for key, value in part}
+    names = [fields[key] for key in ("commonName", "organizationName", "organizationalUnitName") if key in fields]
+    return quoted(", ".join(names[:2])) if names else ""
+
+
+def _shown(name: str) -> str:
+    """A name out of a certificate that nobody has vouched for."""
+    return quoted(name)[1:-1]
+
+
+def _date(text: str) -> str:
+    """`Jun  1 12:00:00 2025 GMT` -> `2025-06-01`. As it is, where it is something else."""
+    try:
+        return datetime.strptime(text, "%b %d %H:%M:%S %Y %Z").replace(tzinfo=UTC).strftime("%Y-%m-%d")
+    except ValueError:
+        return text
 
 
 def _today() -> str:
@@ -195,18 +243,50 @@ def unreadable(reason: str, key: str, path: object, error: OSError) -> LinkError
             return LinkError(reason, f"{key}: {path} cannot be read: {error.strerror}")
 
 
-def connack(code: int, settings: Mqtt, version: str) -> LinkError:
-    """Say why the broker refused the connection."""
+def connack(code: int, settings: Mqtt, version: str, elsewhere: str = "") -> LinkError:
+    """Say why the broker refused the connection. `elsewhere`: its server reference, as it came."""
     broker = place(settings)
     who = f"user {settings.username!r}" if settings.username else "a client without a user name (mqtt.username)"
     reason, text = CONNACK.get(code, ("refused", "{broker} refused the connection (MQTT reason 0x{code:02x})"))
-    return LinkError(reason, text.format(broker=broker, who=who, version=version, code=code))
+    text = text.format(broker=broker, who=who, version=version, code=code)
+    return _sent_elsewhere(reason, text, elsewhere)
 
 
-def disconnect(code: int, settings: Mqtt, client_id: str) -> LinkError:
-    """Say why the broker said goodbye."""
+def disconnect(code: int, settings: Mqtt, client_id: str, elsewhere: str = "") -> LinkError:
+    """Say why the broker said goodbye. `elsewhere`: its server reference, as it came."""
     reason, text = DISCONNECT.get(code, ("closed", "{broker} ended the connection (MQTT reason 0x{code:02x})"))
-    return LinkError(reason, text.format(broker=place(settings), client_id=client_id, code=code))
+    return _sent_elsewhere(reason, text.format(broker=place(settings), client_id=client_id, code=code), elsewhere)
+
+
+def _sent_elsewhere(reason: str, text: str, elsewhere: str) -> LinkError:
+    if reason not in ("elsewhere", "moved"):
+        return LinkError(reason, text)
+    servers = tuple(elsewhere.split()[:8])
+    where = f", to {', '.join(map(_shown, servers))}" if servers else ""
+    hint = "only hosts that stand in mqtt.host are followed, since they get the password"
+    return LinkError(reason, f"{text}{where}: {hint}", servers)
+
+
+def no_proxy(error: Exception, proxy: Proxy) -> LinkError:
+    """The proxy cannot be reached, or hangs up."""
+    where = f"[{proxy.host}]:{proxy.port}" if ":" in proxy.host else f"{proxy.host}:{proxy.port}"
+    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return LinkError("proxy", f"no way through the proxy {where} ({why}): check mqtt.proxy")
+
+
+def no_websocket(status: int, reason: str, settings: Mqtt) -> LinkError:
+    """What answered is a web server that opens no WebSocket, or none at all."""
+    broker, path = place(settings), settings.websocket.path
+    said = f"{broker} opens no WebSocket at {path}: HTTP {_shown(reason)}"
+    if not status:
+        return LinkError("websocket", f"{broker} does not speak HTTP: is that its port for WebSockets? (mqtt.port)")
+    if status in (401, 403, 407):
+        return LinkError("websocket", f"{said}: check mqtt.websocket.headers and the rights at the broker")
+    if status == 429 or status >= 500:
+        return LinkError("broker-unavailable", said)
+    if status == 101:
+        return LinkError("websocket", f"{broker} opens a WebSocket at {path} that is not for MQTT")
+    return LinkError("websocket", f"{said}: check mqtt.websocket.path and mqtt.port")
 
 
 def hung_up(settings: Mqtt) -> LinkError:

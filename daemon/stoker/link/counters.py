@@ -1,0 +1,94 @@
+"""What the link counts, for the signal of life and for a monitoring system. Numbers only; they go up since the start.
+
+A round trip is the time from a PUBLISH to its PUBACK. The signal of life is one itself, so no ping has to be timed.
+"""
+
+import threading
+from collections import Counter, deque
+from statistics import median
+
+from msgspec import Struct
+
+from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Stop
+
+KEPT = 1000  # round trips of one period; more tell nothing new
+
+
+class RoundTrip(Struct, frozen=True):
+    """Seconds: the last one, and those of the period (from one signal of life to the next)."""
+
+    last: float
+    median: float
+    max: float
+
+
+class Figures(Struct, frozen=True):
+    """A copy, for any thread. `waiting` is still to be said; `round_trips` took `round_trip_seconds` together."""
+
+    connects: int
+    failures: dict[str, int]
+    redelivered: int
+    round_trips: int
+    round_trip_seconds: float
+    round_trip: RoundTrip | None
+    waiting: int
+    dropped: dict[str, int]
+
+
+class Counters:
+    """For any thread. Give it to the next link too, and it goes on."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connects = 0
+        self._failures: Counter[str] = Counter()
+        self._redelivered = 0
+        self._round_trips = 0
+        self._round_trip_seconds = 0.0
+        self._period: deque[float] = deque(maxlen=KEPT)
+        self._sent: dict[int, float] = {}  # packet id -> when
+
+    def note(self, event: Message | LinkUp | LinkDown | Notice | Stop) -> None:
+        """Count what happened."""
+        with self._lock:
+            match event:
+                case LinkUp():
+                    self._connects += 1
+                    self._sent.clear()  # packet ids begin anew
+                case LinkDown(reason):
+                    self._failures[reason] += 1
+                case Message(duplicate=True):
+                    self._redelivered += 1
+                case _:
+                    pass
+
+    def sent(self, packet: int, now: float) -> None:
+        """A PUBLISH went out."""
+        with self._lock:
+            self._sent[packet] = now
+
+    def acknowledged(self, packet: int, now: float) -> None:
+        """Its PUBACK came."""
+        with self._lock:
+            if (since := self._sent.pop(packet, None)) is None:
+                return
+            self._round_trips += 1
+            self._round_trip_seconds += now - since
+            self._period.append(now - since)
+
+    def figures(self, waiting: int, dropped: dict[str, int], new_period: bool = False) -> Figures:
+        """All of it now. `new_period`: of round trips, those from now on are the next period's."""
+        with self._lock:
+            period = list(self._period)
+            if new_period:
+                self._period.clear()
+            return Figures(
+                connects=self._connects,
+                failures=dict(self._failures),
+                redelivered=self._redelivered,
+                round_trips=self._round_trips,
+                round_trip_seconds=self._round_trip_seconds,
+                round_trip=RoundTrip(period[-1], median(period), max(period)) if period else None,
+                waiting=waiting,
+                dropped=dropped,
+            )

@@ -1,0 +1,211 @@
+"""From settings to a connected socket: files, the name, TCP, the proxy, TLS, the WebSocket. Each of these may hang.
+
+Rule: all of it is done anew for every try, in a thread of its own that the link can leave behind. So a new address, a
+renewed certificate and a changed password count at once, and what hangs holds up neither the link nor its end.
+"""
+
+import contextlib
+import errno
+import socket
+import ssl
+import threading
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any, NamedTuple
+
+from stoker.link import login, proxy, websocket, words
+from stoker.link import settings as told
+from stoker.link.settings import Mqtt
+from stoker.link.waker import Waker
+from stoker.link.words import LinkError
+
+TCP_TIMEOUT = 10.0  # seconds for each address of a name
+HANDSHAKE_TIMEOUT = 10.0  # seconds for the proxy, for TLS, and for the WebSocket
+LOOK_WITHIN = 5.0  # seconds
+_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME (openssl, x509_vfy.h)
+
+Socket = socket.socket | websocket.WebSocket
+
+
+class Reached(NamedTuple):
+    """A way to the broker, not blocking any more, and the password to be said there."""
+
+    sock: Socket
+    password: bytes | None
+
+
+class Dial:
+    """One try. `start` it and wait until it is `done`: it sets the waker then. `give_up` instead, where it hangs."""
+
+    def __init__(self, settings: Mqtt, waker: Waker) -> None:
+        self.step = "reading the files"
+        self._settings = settings
+        self._waker = waker
+        self._lock = threading.Lock()  # around `_outcome` and `_given_up`
+        self._outcome: Reached | Exception | None = None
+        self._given_up = False
+        self._thread = threading.Thread(target=self._run, name="dial", daemon=True)
+
+    def start(self) -> None:
+        """Begin. Returns at once."""
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        """Whether `reached` can say how it went."""
+        return self._outcome is not None
+
+    @property
+    def running(self) -> bool:
+        """Whether its thread is still there."""
+        return self._thread.is_alive()
+
+    def reached(self) -> Reached:
+        """The way, once done. Raises LinkError with why there is none."""
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        assert self._outcome is not None
+        return self._outcome
+
+    def give_up(self) -> None:
+        """Nobody waits for it any more: what it still reaches is closed."""
+        with self._lock:
+            self._given_up = True
+            if isinstance(self._outcome, Reached):
+                self._outcome.sock.close()
+
+    # --- the thread ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        outcome: Reached | Exception
+        try:
+            outcome = self._reach()
+        except Exception as error:  # the link raises it
+            outcome = error
+        with self._lock:
+            self._outcome = outcome
+            if self._given_up and isinstance(outcome, Reached):
+                outcome.sock.close()
+        self._waker.set()
+
+    def _reach(self) -> Reached:
+        settings = self._settings
+        context = login.tls_context(settings.tls) if settings.tls.enabled else None
+        password = login.password(settings)
+        headers = login.headers(settings) if settings.transport == "websockets" else {}
+        sock: Socket = self._tcp()
+        try:
+            if context:
+                sock = self._tls(sock, context)
+            if settings.transport == "websockets":
+                sock = self._websocket(sock, headers)
+            sock.setblocking(False)
+        except BaseException:
+            sock.close()
+            raise
+        return Reached(sock, password)
+
+    def _tcp(self) -> socket.socket:
+        """TCP to the broker, or through the proxy, whose other side is the broker."""
+        settings = self._settings
+        if (by := told.proxy(settings)) is None:
+            try:
+                return self._connect(settings.address)
+            except (OSError, ValueError) as error:
+                raise words.explain(error, settings) from None
+        password = login.proxy_password(settings) if by.user else b""
+        try:
+            sock = self._connect((by.host, by.port))
+        except (OSError, ValueError) as error:
+            raise words.no_proxy(error, by) from None
+        try:
+            self.step = f"the proxy {by.host}"
+            proxy.through(sock, by, password, settings.address, monotonic() + HANDSHAKE_TIMEOUT)
+        except (OSError, ValueError) as error:
+            sock.close()
+            raise words.no_proxy(error, by) from None
+        except LinkError:
+            sock.close()
+            raise
+        return sock
+
+    def _connect(self, address: tuple[str, int]) -> socket.socket:
+        """TCP to the first of the name's addresses that answers. Raises OSError, ValueError."""
+        host, port = address
+        self.step = f"looking up {host}"
+        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        self.step = f"connecting to {host}"
+        error: OSError | None = None
+        for family, kind, protocol, _, place in places:
+            try:
+                sock = socket.socket(family, kind, protocol)
+            except OSError as failure:  # an address of a family that this system does not have
+                error = error or failure
+                continue
+            try:
+                sock.settimeout(TCP_TIMEOUT)
+                sock.connect(place)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError as failure:
+                sock.close()
+                error = failure
+            else:
+                return sock
+        raise error or socket.gaierror(socket.EAI_NONAME, "no address")
+
+    def _tls(self, tcp: Socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+        settings = self._settings
+        self.step = f"the TLS handshake with {settings.address[0]}"
+        try:
+            return self._wrapped(tcp, context, HANDSHAKE_TIMEOUT)
+        except ssl.SSLCertVerificationError as error:
+            raise words.explain(error, settings, self._shown_certificate()) from None
+        except (OSError, ValueError) as error:
+            if isinstance(error, ConnectionError) and error.errno != errno.ECONNREFUSED:
+                raise words.hung_up(settings) from None
+            raise words.explain(error, settings) from None
+
+    def _wrapped(self, tcp: Any, context: ssl.SSLContext, timeout: float) -> ssl.SSLSocket:
+        host = self._settings.address[0]
+        sock = context.wrap_socket(tcp, server_hostname=host, do_handshake_on_connect=False)
+        try:
+            sock.settimeout(timeout)  # for all of it
+            sock.do_handshake()
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _websocket(self, sock: Any, headers: Mapping[str, str]) -> websocket.WebSocket:
+        settings = self._settings
+        self.step = f"the WebSocket of {settings.address[0]}"
+        try:
+            found = websocket.upgrade(
+                sock, words.place(settings), settings.websocket.path, headers, monotonic() + HANDSHAKE_TIMEOUT
+            )
+        except OSError as error:
+            raise words.explain(error, settings) from None
+        if isinstance(found, websocket.WebSocket):
+            return found
+        raise words.no_websocket(found.status, found.reason, settings)
+
+    # --- what is wrong with a certificate -----------------------------------------------------------------------------
+
+    def _shown_certificate(self) -> Mapping[str, Any]:
+        """Fetch the broker's certificate to tell a person what is wrong with it. Empty where that fails.
+
+        Python tells the fields of verified certificates alone, so it is asked for a second time, and then the very
+        certificate of the first time is all that is trusted. Nothing is said over these connections.
+        """
+        with contextlib.suppress(OSError, ValueError, LinkError):
+            anybody = login.tls_context(self._settings.tls)
+            login.believe_anybody(anybody)
+            with self._wrapped(self._tcp(), anybody, LOOK_WITHIN) as sock:
+                shown = sock.getpeercert(binary_form=True)
+            only = login.tls_context(self._settings.tls)
+            only.load_verify_locations(cadata=shown or b"")
+            only.check_hostname = False
+            only.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(_NO_CHECK_TIME)
+            with self._wrapped(self._tcp(), only, LOOK_WITHIN) as sock:
+                return sock.getpeercert() or {}
+        return {}

@@ -1,0 +1,212 @@
+"""What hangs, stands still or dies: the link goes on with another try, gives the line up, or the program ends, cold.
+
+A name server that never answers hangs the thread that asks it. A suspended machine finds old orders in its socket.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.mosquitto import MakeBroker, free_port
+from broker.tiny import TinyBroker, connack, plain
+from broker.watching import PATIENCE, MakeLink, MakeObserver
+from stoker.core.messages import LinkUp, Message, Publish
+from stoker.link import backoff
+from stoker.link import link as link_module
+from stoker.link.link import Link
+
+
+class Resolver:
+    """A name server that never answers, until it is mended."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked = 0
+        self.mended = threading.Event()
+        self._ask = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", self._answer)
+
+    def _answer(self, *arguments: Any, **more: Any) -> Any:
+        self.asked += 1
+        self.mended.wait()
+        return self._ask(*arguments, **more)
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
+    found = Resolver(monkeypatch)
+    yield found
+    found.mended.set()
+
+
+def dials() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "dial"]
+
+
+def test_a_name_server_that_hangs_is_left_behind_and_a_few_times_only(
+    link: MakeLink, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "DIAL_WITHIN", 0.1)
+    monkeypatch.setitem(backoff.BASES, "busy", 0.1)
+    with TinyBroker({5: connack(0, 5)}) as tiny:
+        line, heard = link(plain(tiny.port))
+        assert heard.down("hangs").text == (f"no way to 127.0.0.1:{tiny.port}: looking up 127.0.0.1 hangs for 0.1 s")
+        heard.down("hangs")
+        heard.down("hangs")
+        text = heard.down("hangs").text
+        assert text == "3 tries hang still (looking up 127.0.0.1): no other before one of them ends"
+        heard.down("hangs")
+        assert resolver.asked == 3 == len(dials())
+        assert hangs_for_a_minute(line)
+        heard.down("hangs")
+        assert not line.hangs(2000.0), "the link itself gives signs of life"
+        resolver.mended.set()
+        heard.next(LinkUp)
+        for thread in dials():
+            thread.join(PATIENCE)
+        assert tiny.levels == [5], "what the others reached late is closed"
+
+
+def test_one_that_comes_late_is_closed(link: MakeLink, resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "DIAL_WITHIN", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        _, heard = link(plain(listener.getsockname()[1]))
+        heard.down("hangs")
+        resolver.mended.set()
+        late, _ = listener.accept()
+        with late:
+            late.settimeout(PATIENCE)
+            assert late.recv(1) == b""
+
+
+def test_an_end_does_not_wait_for_a_name_server(resolver: Resolver) -> None:
+    line = Link(plain(1), lambda _: None, client_id="shed", subscriptions=[])
+    line.start()
+    while not resolver.asked:
+        time.sleep(0.01)
+    begin = time.monotonic()
+    assert not line.close(5.0)
+    assert time.monotonic() - begin < 1
+
+
+def hangs_for_a_minute(line: Link) -> bool:
+    """Whether passes that come each 5 s, and a thread that does as it does, amount to a thread that hangs."""
+    return [line.hangs(1000.0 + 5 * number) for number in range(30)][-1]
+
+
+def test_a_thread_that_hangs_is_seen(link: MakeLink) -> None:
+    stuck, entered, free = threading.Event(), threading.Event(), threading.Event()
+
+    def crowded() -> bool:
+        if stuck.is_set():
+            entered.set()
+            free.wait(PATIENCE)
+        return False
+
+    with TinyBroker({5: connack(0, 5)}) as tiny:
+        line, heard = link(plain(tiny.port), crowded=crowded)
+        heard.next(LinkUp)
+        assert not line.hangs(0.0)
+        stuck.set()
+        line.publish(Publish("event", b"{}", "event"))
+        assert entered.wait(PATIENCE)
+        line.hangs(1000.0)
+        assert not line.hangs(100_000.0), "who was suspended himself knows nothing of the thread"
+        assert hangs_for_a_minute(line)
+        stuck.clear()
+        free.set()
+        line.publish(Publish("event", b"{}", "event"))
+        tiny.wait_for(3, 2)
+        assert not line.hangs(2000.0)
+
+
+def test_a_thread_that_died_is_seen(link: MakeLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    line, heard = link(plain(free_port()))
+    heard.down("connection-refused")
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+
+    def die(_line: Link) -> None:
+        raise SystemExit  # what a thread's end without a word is
+
+    monkeypatch.setattr(Link, "_try", die)
+    give_up = time.monotonic() + PATIENCE
+    while not line.hangs(0.0):
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+
+
+# --- our own standing still -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("websockets", [False, True])
+def test_orders_that_came_while_the_machine_slept_are_not_obeyed(
+    mosquitto: MakeBroker, link: MakeLink, websockets: bool
+) -> None:
+    broker = mosquitto(users=None, websockets=websockets).start()
+    slept = [0.0]
+    settings = broker.settings(transport="websockets" if websockets else "tcp")
+    _, heard = link(settings, "orders", now=lambda: time.monotonic() + slept[0])
+    giver, up = link(broker.settings(transport=settings.transport), client_id="giver")
+    heard.next(LinkUp)
+    up.next(LinkUp)
+    slept[0] = 46.0
+    giver.publish(Publish("orders", b"late", "event"))
+    text = heard.down("stood-still").text
+    assert text.startswith("this program stood still for ")
+    assert text.endswith(" s: what came meanwhile is too old to be obeyed")
+    heard.next(LinkUp)
+    assert Message not in map(type, heard.all)
+
+
+CHILD = """
+import sys, time
+from broker.tiny import plain
+from stoker.inbox import monotonic
+from stoker.link.link import Link
+line = Link(plain(int(sys.argv[1]), keepalive=2.0), lambda event: print(event, flush=True),
+            client_id="child", subscriptions=["orders"], now=monotonic)
+line.start()
+sys.stdin.read()
+line.close(2)
+"""
+
+
+def test_a_program_that_was_stopped_obeys_nothing_that_came_meanwhile(
+    mosquitto: MakeBroker, observer: MakeObserver
+) -> None:
+    broker = mosquitto(users=None).start()
+    others = observer(broker)
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join(str(root / name) for name in ("daemon", "drivers", "tests"))
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(broker.port)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with child:
+        assert child.stdout
+        assert "LinkUp" in child.stdout.readline()
+        child.send_signal(signal.SIGSTOP)
+        others.say("orders", "late")
+        time.sleep(3.5)  # the story is that nothing happens for longer than 1.5 keepalives
+        child.send_signal(signal.SIGCONT)
+        said = [child.stdout.readline() for _ in range(2)]
+        others.say("orders", "in time")
+        said.append(child.stdout.readline())
+        assert child.stdin
+        child.stdin.close()
+        said += child.stdout.readlines()
+    assert "stood-still" in said[0]
+    assert "LinkUp" in said[1]
+    assert "in time" in said[2]
+    assert "late" not in "".join(said)
