@@ -62,6 +62,18 @@ def test_a_broker_that_is_killed_and_comes_back_without_its_memory(
     house.stands(broker, observer)
 
 
+def test_a_broker_that_is_away_behind_a_load_balancer_that_hangs_up(
+    house: House, proxy: Proxy, broker: Mosquitto, observer: MakeObserver
+) -> None:
+    broker.kill()
+    house.wait_for_log("hung up during the TLS handshake")
+    tries = proxy.accepted
+    house.controls()
+    house.until(lambda: proxy.accepted >= tries + 4, "tried again and again")  # and soon: no person is waited for
+    broker.start()
+    house.stands(broker, observer)
+
+
 def test_a_broker_that_is_frozen(house: House, broker: Mosquitto, observer: MakeObserver) -> None:
     broker.freeze()
     noticed(house, "has fallen silent", time.monotonic())
