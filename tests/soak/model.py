@@ -26,7 +26,8 @@ class Order(NamedTuple):
 
     at: float
     target: str
-    away: bool
+    allowed: float  # seconds that it may take
+    away: bool = False
 
 
 class Readings(NamedTuple):
@@ -97,8 +98,8 @@ class _Ear:
         self.heard[payload] = BACKLOG
 
 
-def orders(sent: Iterable[Order], obeyed: Iterable[tuple[float, str]], allowed: float) -> list[str]:
-    """No order is obeyed later than `allowed` seconds, twice, or at all where it was given while the line was cut."""
+def orders(sent: Iterable[Order], obeyed: Iterable[tuple[float, str]]) -> list[str]:
+    """No order is obeyed late, twice, or at all where it was given while the line was cut."""
     complaints, given, count = [], {order.target: order for order in sent}, Counter[str]()
     for at, target in obeyed:
         count[target] += 1
@@ -106,7 +107,7 @@ def orders(sent: Iterable[Order], obeyed: Iterable[tuple[float, str]], allowed: 
             complaints.append(f"{target} was obeyed and never ordered")
         elif order.away:
             complaints.append(f"{target} was ordered while the line was cut, and obeyed {at - order.at:.1f} s later")
-        elif at - order.at > allowed:
+        elif at - order.at > order.allowed:
             complaints.append(f"{target} was obeyed {at - order.at:.1f} s late")
         if count[target] > 1:
             complaints.append(f"{target} was obeyed {count[target]} times")

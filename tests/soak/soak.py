@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from soak import faults, model
-from soak.stage import KEEPALIVE, Stage
+from soak.stage import Stage
 
 SETTLE = 4.0  # seconds of calm before the daemon is weighed
 PATIENCE = 120.0  # seconds that the past may take to be said at the end
-LATE = 1.5 * KEEPALIVE + 1.0  # seconds; what is under way when the line freezes may arrive until that is noticed
 GROWTH = 3_000_000  # bytes
 
 
@@ -43,7 +42,7 @@ def soak(directory: Path, minutes: float, seed: int, tell: Callable[[str], None]
         complaints = [
             *(f"{payload} °C was measured and is missing" for payload in readings.missing),
             *readings.complaints,
-            *model.orders(stage.orders, stage.obeyed, LATE),
+            *model.orders(stage.orders, stage.obeyed),
             *model.growth(before, after, GROWTH),
         ]
         if stage.house.stop() != 0:

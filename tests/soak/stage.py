@@ -12,7 +12,10 @@ import random
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec.json import encode
 
 from broker.mosquitto import Authority, Mosquitto
 from broker.proxy import Proxy
@@ -23,6 +26,8 @@ from soak.model import Order, Span, Weight
 
 KEEPALIVE = 5.0  # seconds
 INTERVAL = 0.2  # seconds between two readings
+LATE = 1.5 * KEEPALIVE + 1.0  # seconds; what is under way when the line freezes may arrive until that is noticed
+LIFETIME = 2.0  # seconds; of an order that carries its time
 ORDER_EVERY = (6.5, 9.0)  # seconds; the log tells of ten in a minute
 LINES = ("max_inflight_messages 0", "max_queued_messages 0")
 MARK = "soak/mark"
@@ -46,6 +51,7 @@ thermometer = "inside"
 heater = "radiator"
 target_max = 300.0
 max_temperature = 350.0
+order_lifetime = {LIFETIME}
 """
 
 
@@ -98,12 +104,14 @@ class Stage:
             time.sleep(min(0.05, max(0.0, end - time.monotonic())))
 
     def _order(self, now: float) -> None:
-        """An order that no other is like; some are retained, some expire."""
+        """An order that no other is like: some carry their time, some are retained, some expire."""
         self._next_order = now + self.chance.uniform(*ORDER_EVERY)
         target = f"{next(self._targets) / 100:.2f}"
-        self.orders.append(Order(now, target, self.cut))
+        stamped = self.chance.random() < 0.5
+        payload = encode({"value": float(target), "time": datetime.now(UTC)}) if stamped else target.encode()
+        self.orders.append(Order(now, target, LIFETIME + 1.0 if stamped else LATE, self.cut))
         expiry = {"MessageExpiryInterval": 1} if self.chance.random() < 0.3 else {}
-        self.witness.say(TARGET_SET, target, retain=self.chance.random() < 0.3, **expiry)
+        self.witness.say(TARGET_SET, payload, retain=self.chance.random() < 0.3, **expiry)
 
     def _read_log(self, now: float) -> None:
         with (self.house.directory / "log").open() as log:
@@ -111,7 +119,7 @@ class Stage:
             text = log.read()
         whole, newline, _ = text.rpartition("\n")
         self._log_read += len((whole + newline).encode())
-        self.obeyed += [(now, target) for target in re.findall(r"room: ordered target (\S+)", whole)]
+        self.obeyed += [(now, f"{float(target):.2f}") for target in re.findall(r"room: ordered target (\S+)", whole)]
 
     def weigh(self) -> Weight:
         """What the daemon holds now."""

@@ -55,20 +55,24 @@ def test_what_is_wrong(heard: list[tuple[str, bytes]], complaint: str) -> None:
 
 
 def test_orders_that_are_obeyed_in_time_or_never() -> None:
-    assert orders([Order(1.0, "5.01", False), Order(2.0, "5.02", True)], [(1.5, "5.01")], allowed=8.0) == []
+    assert orders([Order(1.0, "5.01", 8.0), Order(2.0, "5.02", 8.0, away=True)], [(1.5, "5.01")]) == []
 
 
 @pytest.mark.parametrize(
     ("order", "obeyed", "complaint"),
     [
-        (Order(1.0, "5.01", False), [(9.5, "5.01")], "5.01 was obeyed 8.5 s late"),
-        (Order(1.0, "5.01", True), [(2.0, "5.01")], "5.01 was ordered while the line was cut, and obeyed 1.0 s later"),
-        (Order(1.0, "5.01", False), [(2.0, "5.01"), (3.0, "5.01")], "5.01 was obeyed 2 times"),
-        (Order(1.0, "5.01", False), [(2.0, "5.02")], "5.02 was obeyed and never ordered"),
+        (Order(1.0, "5.01", 8.0), [(9.5, "5.01")], "5.01 was obeyed 8.5 s late"),
+        (
+            Order(1.0, "5.01", 8.0, away=True),
+            [(2.0, "5.01")],
+            "5.01 was ordered while the line was cut, and obeyed 1.0 s later",
+        ),
+        (Order(1.0, "5.01", 8.0), [(2.0, "5.01"), (3.0, "5.01")], "5.01 was obeyed 2 times"),
+        (Order(1.0, "5.01", 8.0), [(2.0, "5.02")], "5.02 was obeyed and never ordered"),
     ],
 )
 def test_orders_that_are_not(order: Order, obeyed: list[tuple[float, str]], complaint: str) -> None:
-    assert orders([order], obeyed, allowed=8.0) == [complaint]
+    assert orders([order], obeyed) == [complaint]
 
 
 def test_growth() -> None:
