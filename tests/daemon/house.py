@@ -101,7 +101,7 @@ class House(Daemon):
 
     def stands(self, broker: Mosquitto, observer: MakeObserver) -> None:
         """Check what somebody who comes now sees: online, every state, live readings, and orders are obeyed."""
-        phone = observer(broker, "#")
+        phone = observer(broker, "stoker/shed/+", "stoker/shed/room/+", "TEMPERATURE")  # and not what floods others
         self.until(lambda: self.log.rfind("connected to") > self.log.rfind("no broker"), "connected")
         self.wait_for_topic(phone, "stoker/shed/availability", b"online")
         for state, payload in STATES.items():
