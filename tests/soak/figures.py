@@ -41,6 +41,7 @@ class Street:
 
     def __init__(self, directory: Path, speaks: bool = True) -> None:
         directory.mkdir()
+        self._speaks = speaks
         self.broker = Mosquitto(directory, authority=Authority(directory / "authority"))
         self.proxy = Proxy(self.broker)
         self.houses = [self._house(directory, f"house{number}", speaks) for number in range(HOUSES)]
@@ -75,7 +76,7 @@ class Street:
     def readings(self, house: House) -> model.Readings:
         """What became of this house's readings until a second ago."""
         name, made = house.directory.name, []
-        if (house.directory / "made").exists():
+        if self._speaks and (house.directory / "made").exists():
             lines = (house.directory / "made").read_text().splitlines()
             made = [(float(at), payload) for at, payload in map(str.split, lines)]
         heard = [(message.topic, bytes(message.payload)) for message in list(self.witness.messages)]
@@ -85,8 +86,7 @@ class Street:
             for topic, payload in heard
             if topic in topics
         ]
-        speaks = bool(own)
-        return model.readings(made if speaks else [], own, [model.Span(time.monotonic() - 1.0, time.monotonic())])
+        return model.readings(made, own, [model.Span(time.monotonic() - 1.0, time.monotonic())])
 
     def notice(self, fault: Callable[[], None]) -> list[float]:
         """Seconds from the fault until each daemon says that its line is gone."""
