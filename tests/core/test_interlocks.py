@@ -134,6 +134,7 @@ def test_a_situation_and_its_verdict(seen: Situation, expected: tuple[Reason, bo
         (situation(ON, now=4500.0, at=4499.0), "on for 60 min"),
         (situation(RESTING, now=1.0, at=0.0), "rests until it has been off for 10 min"),
         (situation(stuck="cellar"), "every output is off because the relay of cellar sticks"),
+        (situation(stuck="cellar", findings=Findings(stuck_on="no fall here")), "no fall here"),
         (
             situation(latched=Latched(Reason.RUNAWAY, "no warmer", "2026-01-05T06:00:00Z")),
             "no warmer (since 2026-01-05T06:00:00Z, until a reset)",
@@ -144,6 +145,10 @@ def test_what_a_verdict_says(seen: Situation, text: str) -> None:
     verdict = interlocks.verdict(seen)
     assert verdict is not None
     assert verdict.text == text
+
+
+def test_who_was_on_for_less_than_allowed_need_not_rest() -> None:
+    assert interlocks.verdict(situation(IDLE._replace(stretch=3599.5), now=1.0, at=0.0)) is None
 
 
 def test_only_what_is_nobodys_fault_makes_no_event() -> None:
@@ -158,6 +163,7 @@ def test_only_what_is_nobodys_fault_makes_no_event() -> None:
         (situation(ON, at=5000.0), 4500.0),
         (situation(IDLE._replace(since=999.0), at=5000.0), 1599.0),
         (situation(ON._replace(max_on=0.0), at=5000.0), 5030.0),
+        (situation(IDLE._replace(since=999.0, max_on=0.0), at=5000.0), 5030.0),
         (situation(now=1025.0), float("inf")),
     ],
 )

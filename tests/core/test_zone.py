@@ -11,7 +11,7 @@ from fakes import MIDNIGHT
 from stoker.core import interlocks, schedule
 from stoker.core.evidence import Findings, Mean
 from stoker.core.interlocks import Around, Relay
-from stoker.core.messages import Now, ResetFault, SetHeater, SetMode, SetPreset, SetSchedule, SetTarget, Tune
+from stoker.core.messages import Now, Reason, ResetFault, SetHeater, SetMode, SetPreset, SetSchedule, SetTarget, Tune
 from stoker.core.process import Gains
 from stoker.core.settings import Heater
 from stoker.core.settings import Zone as Settings
@@ -266,8 +266,17 @@ def test_a_little_heat_while_blind_is_no_fault_and_its_pause_is_one() -> None:
     place.later(1440.0)
     pulse = place.at(6.0, age=1471.0)
     assert (pulse.on, pulse.fault, pulse.reason) == (True, False, "stale-temperature")
+    place.zone.obey(SetHeater("room", True), place.now)
+    assert place.at(6.0, age=1471.0).on, "what was ordered on by hand does not stand in its way"
     place.zone.obey(SetHeater("room", False), place.now)
     assert not place.at(6.0, age=1471.0).on
+    place.zone.obey(SetHeater("room", None), place.now)
+    assert place.at(6.0, age=1471.0).on
+    place.zone.obey(SetMode("room", "off"), place.now)
+    assert not place.at(6.0, age=1471.0).on
+    place.zone.obey(SetMode("room", "heat"), place.now)
+    place.zone.fault = interlocks.Latched(Reason.RUNAWAY, "it did")
+    assert not place.at(6.0, age=1471.0).on, "nor is a latched zone ever heated"
 
 
 def test_what_was_learnt_and_ordered_goes_on_only_with_the_same_heater() -> None:
@@ -327,3 +336,256 @@ def test_a_tuning_ordered_to_stop_says_so() -> None:
     place.zone.obey(Tune("room", start=False), place.now)
     assert place.zone.tuning is not None
     assert "ordered to stop" in place.zone.tuning.progress.text
+
+
+# --- the last word on the target
+
+
+def test_coming_to_auto_drops_a_target_and_nothing_else_does() -> None:
+    for modes, target in ((("heat", "off", "heat"), 18.5), (("auto",), 20.0), (("auto", "heat"), 20.0)):
+        place = Place(target=20.0)
+        place.zone.obey(SetTarget("room", 18.5), place.now)
+        for mode in modes:
+            place.zone.obey(SetMode("room", mode), place.now)
+        place.at(20.0)
+        assert place.zone.aim.target == target, modes
+    place = Place(mode="auto", target=20.0)
+    place.zone.obey(SetTarget("room", 18.5), place.now)
+    for mode in ("auto", "heat"):
+        place.zone.obey(SetMode("room", mode), place.now)
+        place.at(20.0)
+        assert place.zone.aim.target == 18.5
+
+
+def test_a_target_ends_at_the_very_second_of_the_next_change_and_is_forgotten() -> None:
+    place = Place(early=10.0, mode="auto", schedule=WEEK, optimum_start=False)
+    place.zone.obey(SetTarget("room", 18.5), place.now)
+    place.later(9.9)
+    place.at(18.0)
+    assert place.zone.aim.target == 18.5
+    place.now = Now(1010.0, MIDNIGHT + 6 * HOUR)
+    place.at(18.0)
+    assert (place.zone.aim.target, place.zone.orders.target) == (20.0, None)
+    place.zone.obey(SetMode("room", "heat"), place.now)
+    assert place.zone.orders.target is None
+
+
+def test_a_target_ordered_while_the_clock_was_wrong_gets_its_end_when_it_is_right() -> None:
+    place = Place(early=HOUR, mode="auto", schedule=WEEK, optimum_start=False)
+    right = place.now
+    place.now = Now(right.mono, 0.0, synchronised=False)
+    place.zone.obey(SetTarget("room", 18.5), place.now)
+    place.at(18.0)
+    assert place.zone.orders.target_until == math.inf
+    place.now = right
+    place.at(18.0)
+    assert (place.zone.aim.target, place.zone.orders.target_until) == (18.5, MIDNIGHT + 6 * HOUR)
+    place.now = Now(right.mono + 10.0, MIDNIGHT + 9 * HOUR, synchronised=False)
+    place.at(18.0)
+    assert place.zone.orders.target == 18.5, "nobody knows whether its time has come"
+
+
+# --- what is nobody's order
+
+
+def test_at_first_the_band_is_entered_without_heat() -> None:
+    place = Place()
+    assert (place.zone.wish.on, place.zone.decision.on) == (False, False)
+    assert not place.at(20.0).on
+
+
+def test_without_a_fall_configured_no_fall_is_an_open_window() -> None:
+    place = Place()
+    for number in range(60):
+        place.later(10.0)
+        place.at(18.0 - number * 0.05)
+    assert place.zone.wish.reason == "below-target"
+
+
+def test_the_hottest_of_several_counts_for_the_limit() -> None:
+    place = Place()
+    seen = Seen(18.0, place.now.mono, None, hottest=36.0)
+    assert place.zone.decide(View(seen, None, False, False), place.now, Around(RELAY)).reason == "over-temperature"
+
+
+def test_a_limit_that_was_passed_holds_until_a_kelvin_below_it_over_a_reload_too() -> None:
+    place = Place()
+    for celsius, reason in ((36.0, "over-temperature"), (34.5, "over-temperature")):
+        place.later(10.0)
+        assert place.at(celsius).reason == reason
+    after = Place(target=19.0)
+    after.zone.adopt(place.zone)
+    after.later(20.0)
+    assert after.at(34.5).reason == "over-temperature"
+    after.later(10.0)
+    assert after.at(33.9).reason == "target-reached"
+
+
+def test_heating_inside_the_band_goes_on_over_a_reload() -> None:
+    place = Place()
+    place.at(19.0)
+    assert place.at(20.0).on
+    after = Place(max_temperature=34.0)
+    after.zone.adopt(place.zone)
+    assert after.at(20.0).on
+
+
+@pytest.mark.parametrize("why", ["stale-temperature", "by-hand", "mode-off", "open-window"])
+def test_whatever_else_decides_ends_a_tuning_and_says_why(why: str) -> None:
+    place = Place(control="pi", window={"fall": 1.0})
+    for _ in range(30):
+        place.later(10.0)
+        place.at(18.0)
+    place.zone.obey(Tune("room", start=True), place.now)
+    assert place.at(18.0).reason == "tuning"
+    match why:
+        case "stale-temperature":
+            place.later(31.0)
+            place.at(18.0, age=31.0)
+        case "by-hand":
+            place.zone.obey(SetHeater("room", True), place.now)
+            place.at(18.0)
+        case "mode-off":
+            place.zone.obey(SetMode("room", "off"), place.now)
+            place.at(18.0)
+        case _:
+            for _ in range(10):
+                place.later(10.0)
+                place.at(16.0)
+    assert place.zone.tuning is not None
+    assert place.zone.tuning.progress.failure == why
+
+
+def test_an_open_window_is_looked_at_again_at_the_very_end_of_its_pause() -> None:
+    place = Place(window={"fall": 1.0, "suspend": 60.0})
+    for number in range(40):
+        place.later(10.0)
+        place.at(18.0 if number < 30 else 16.0)
+        if place.zone.wish.reason == "open-window":
+            break
+    end = place.zone.window.until
+    assert end == place.now.mono + 60.0
+    place.later(45.0)
+    assert (place.at(16.0).reason, place.at(16.0).until) == ("open-window", end)
+    place.later(15.0)
+    assert place.at(16.0).reason == "below-target"
+
+
+def test_nothing_is_begun_early_for_the_same_warmth() -> None:
+    place = Place(early=60.0, mode="auto", schedule={"daily": ("06:00 19", "22:00 19")})
+    place.at(17.0)
+    assert place.zone.aim.because == "schedule: 19 °C until Monday 06:00"
+
+
+def test_by_hand_off_is_looked_at_again_at_its_very_end() -> None:
+    place = Place(order_hold=20.0)
+    place.zone.obey(SetHeater("room", False), place.now)
+    assert (place.at(18.0).reason, place.at(18.0).until) == ("by-hand", 1020.0)
+
+
+def test_a_tuning_ends_with_its_target() -> None:
+    place = Place(control="pi")
+    place.at(18.0)
+    place.zone.obey(Tune("room", start=True), place.now)
+    place.zone.obey(SetTarget("room", 22.0), place.now)
+    place.at(18.0)
+    assert place.zone.tuning is not None
+    assert place.zone.tuning.progress.failure == "22 °C are wanted now"
+
+
+def test_proportional_control_is_not_wound_up_while_a_tuning_decides() -> None:
+    place = Place(control="pi")
+    assert place.zone.pi is not None
+    for _ in range(30):
+        place.later(10.0)
+        place.at(19.8)
+    before = place.zone.pi.integral
+    place.zone.obey(Tune("room", start=True), place.now)
+    for _ in range(300):
+        place.later(10.0)
+        place.at(19.8, on=True)
+    place.zone.obey(Tune("room", start=False), place.now)
+    place.at(19.8)
+    assert 0 < place.zone.pi.integral <= before
+
+
+def test_the_weather_outside_counts_for_the_heating_curve_and_for_what_a_rise_tells() -> None:
+    def at(place: Place, celsius: float, outside: float | None) -> Decision:
+        return place.zone.decide(View(Seen(celsius, place.now.mono, None), outside, False, False), place.now, around)
+
+    around = Around(RELAY)
+    curve, none = Place(control="pi", heating_curve=0.03), Place(control="pi", heating_curve=0.03)
+    assert "50% heat" in at(curve, 20.0, 20.0 - 0.5 / 0.03).text
+    assert "0% heat" in at(none, 20.0, None).text
+
+    rising = Place(target=17.0)
+    at(rising, 17.0, 3.0)
+    rising.zone.obey(SetTarget("room", 20.0), rising.now)
+    for minute in range(61):
+        rising.later(60.0)
+        at(rising, 17.0 + minute * 0.05, 3.0)
+    assert [rise.outside for rise in rising.zone.preheat.rises] == [3.0]
+
+
+def test_a_rise_that_somebody_took_a_hand_in_tells_nothing() -> None:
+    for by_hand, learnt in ((False, 1), (True, 0)):
+        place = Place(target=17.0)
+        place.at(17.0)
+        place.zone.obey(SetTarget("room", 20.0), place.now)
+        for minute in range(61):
+            place.later(60.0)
+            if by_hand and minute == 30:
+                place.zone.obey(SetHeater("room", True), place.now)
+            if by_hand and minute == 31:
+                place.zone.obey(SetHeater("room", None), place.now)
+            place.at(17.0 + minute * 0.05)
+        assert len(place.zone.preheat.rises) == learnt
+
+
+def test_a_pulse_ends_when_that_was_announced_and_waits_for_no_reading() -> None:
+    place = Place(control="pi")
+    decision, announced = place.at(19.8), math.inf
+    for _ in range(240):
+        place.later(min(10.0, decision.until - place.now.mono))
+        decision = place.at(19.8, on=decision.on)
+        if decision.reason == "pause":
+            break
+        if decision.until < place.now.mono + 10.0:
+            announced = min(announced, decision.until)
+    assert decision.reason == "pause"
+    assert announced <= place.now.mono < announced + 5.0
+
+
+def test_proportional_control_is_not_wound_up_by_hours_of_mode_off() -> None:
+    place = Place(control="pi")
+    assert place.zone.pi is not None
+    for _ in range(30):
+        place.later(10.0)
+        place.at(19.8)
+    before = place.zone.pi.integral
+    place.zone.obey(SetMode("room", "off"), place.now)
+    for _ in range(300):
+        place.later(10.0)
+        place.at(19.8)
+    place.zone.obey(SetMode("room", "heat"), place.now)
+    place.at(19.8)
+    assert 0 < place.zone.pi.integral <= before
+
+
+@pytest.mark.parametrize("control", ["hysteresis", "pi"])
+def test_mode_off_at_the_edge_of_frost_does_not_blink(control: str) -> None:
+    place = Place(control=control)
+    place.at(5.0)
+    assert place.at(5.0).on
+    place.zone.obey(SetMode("room", "off"), place.now)
+    assert place.at(5.0, on=True).reason == "frost-protection"
+
+
+def test_frost_is_not_fought_above_the_zones_own_target() -> None:
+    place = Place(mode="off", target=3.0, target_min=0.0)
+    assert not place.at(4.0).on
+    assert place.at(2.7).text == "2.70 °C, heating to 3.25 °C although the zone's mode is off"
+
+
+def test_no_frost_is_fought_where_that_is_forbidden() -> None:
+    assert not Place(mode="off", frost_protection=False).at(-10.0).on

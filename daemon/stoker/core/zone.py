@@ -228,12 +228,10 @@ class Zone:
     def _end_target(self, planned: aim.Aim | None, now: Now) -> None:
         """A target ordered while a schedule is followed holds until its next change, and is then forgotten."""
         orders = self.orders
-        if orders.target is None:
-            return
         if planned and planned.entry:  # also for one that was ordered while the clock was wrong
             orders.target_until = min(orders.target_until, planned.entry.until)
         if now.synchronised and now.wall >= orders.target_until:
-            orders.target, orders.target_until = None, math.inf
+            orders.target = None
 
     def _cold(self, celsius: float | None, why: Reason) -> bool:
         """Heat is missing although none is asked for at this very moment, as in a pause of proportional control."""
