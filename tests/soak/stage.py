@@ -60,6 +60,7 @@ class Stage:
 
     def __init__(self, directory: Path, chance: random.Random, **changes: object) -> None:
         self.chance = chance
+        self._order_chance = random.Random(chance.random())  # of its own, so that a seed's faults hang on no clock
         self.made_log = directory / "shed" / "made"
         self.broker = Mosquitto(directory, authority=Authority(directory / "authority"), lines=LINES)
         self.proxy = Proxy(self.broker)
@@ -105,13 +106,13 @@ class Stage:
 
     def _order(self, now: float) -> None:
         """An order that no other is like: some carry their time, some are retained, some expire."""
-        self._next_order = now + self.chance.uniform(*ORDER_EVERY)
+        self._next_order = now + self._order_chance.uniform(*ORDER_EVERY)
         target = f"{next(self._targets) / 100:.2f}"
-        stamped = self.chance.random() < 0.5
+        stamped = self._order_chance.random() < 0.5
         payload = encode({"value": float(target), "time": datetime.now(UTC)}) if stamped else target.encode()
         self.orders.append(Order(now, target, LIFETIME + 1.0 if stamped else LATE, self.cut))
-        expiry = {"MessageExpiryInterval": 1} if self.chance.random() < 0.3 else {}
-        self.witness.say(TARGET_SET, payload, retain=self.chance.random() < 0.3, **expiry)
+        expiry = {"MessageExpiryInterval": 1} if self._order_chance.random() < 0.3 else {}
+        self.witness.say(TARGET_SET, payload, retain=self._order_chance.random() < 0.3, **expiry)
 
     def _read_log(self, now: float) -> None:
         with (self.house.directory / "log").open() as log:
