@@ -8,18 +8,23 @@ BIN := $(VENV)/bin
 
 # For the tests: a broker, and what builds systemd-python and (from Python 3.13 on) lgpio.
 DEBIAN_PACKAGES := mosquitto libsystemd-dev pkg-config gcc python3-dev swig
+CLUSTERS := nats-server rabbitmq-server
 
-.PHONY: help demo test soak check clean debian-packages
+.PHONY: help demo test test-cluster soak check clean debian-packages
 .NOTPARALLEL:
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/demo.stamp ## a room kept warm over MQTT with TLS, all on this machine (ARGS="--speed 120")
 	@$(BIN)/stoker demo $(ARGS)
 
 test: debian-packages $(VENV)/test.stamp $(VENV)/systemd.built $(VENV)/pi.built ## every test (ARGS="-k relay")
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-cluster: $(VENV)/test.stamp ## NATS and RabbitMQ, three nodes each, that lose nodes (some minutes)
+	@scripts/debian-packages mosquitto $(CLUSTERS) || echo "(the tests that need them are skipped)"
+	@$(BIN)/python -m pytest -m cluster tests/broker/cluster $(ARGS)
 
 soak: debian-packages $(VENV)/test.stamp ## 20 minutes of random faults (ARGS="--minutes 1 --seed 7", ARGS=--figures)
 	@PYTHONPATH=daemon:drivers:tests $(BIN)/python -m soak $(ARGS)

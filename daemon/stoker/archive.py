@@ -10,9 +10,9 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct, ValidationError, convert
 from msgspec.structs import replace
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,21 @@ _SCHEMA = (
     " bytes INTEGER NOT NULL, dropped INTEGER NOT NULL, told INTEGER NOT NULL)",
 )
 
+Wall = Annotated[float, Meta(ge=-62135596800, le=253402300799)]
+"""Unix time of the years 1 to 9999, which alone can be written."""
+
+_DAMAGE = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_CONSTRAINT,  # an id that cannot be there yet
+        sqlite3.SQLITE_ERROR,  # tables of another shape
+        sqlite3.SQLITE_OK,  # text that is none
+    }
+)
+
 T = TypeVar("T")
+S = TypeVar("S", bound=Struct)
 
 
 class Record(Struct):
@@ -40,7 +54,7 @@ class Record(Struct):
     """
 
     id: int
-    wall: float
+    wall: Wall
     topic: str
     payload: str
     repeated: bool = False
@@ -135,22 +149,35 @@ class Archive:
         return database
 
     def _failed(self, error: Exception) -> None:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without its details
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):  # ERROR: another schema
-            aside = self.path.with_suffix(".damaged")
-            log.error("%s is damaged (%s): moved to %s, the backlog in it will not be said", self.path, error, aside)
-            with contextlib.suppress(OSError):
-                self.path.replace(aside)
-            self.head = replace(self.head, records=0, bytes=0, last=0, oldest=None)
-        elif not self._complained:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF  # without its details
+        if isinstance(error, sqlite3.Error) and code in _DAMAGE and self._set_aside(error):
+            return
+        if not self._complained:
             self._complained = True
             text = "the backlog will not survive a restart until it can be written"
             log.warning("%s: %s; %s", self.path, error, text)
 
+    def _set_aside(self, error: sqlite3.Error) -> bool:
+        self.head = replace(self.head, records=0, bytes=0, last=0, oldest=None)
+        aside = self.path.with_suffix(".damaged")
+        try:
+            self.path.replace(aside)
+        except OSError:
+            return False
+        log.error("%s is damaged (%s): moved to %s, the backlog in it will not be said", self.path, error, aside)
+        return True
+
+
+def _as(kind: type[S], row: Any) -> S:
+    try:
+        return convert(dict(zip(kind.__struct_fields__, row, strict=False)), kind)
+    except ValidationError as error:
+        raise sqlite3.DatabaseError(str(error)) from None
+
 
 def _head(database: sqlite3.Connection, first_id: int = 1) -> Head:
     row = database.execute("SELECT next_id, sent_to, records, bytes, dropped, told FROM head").fetchone()
-    return _with_ends(database, Head(*row)) if row else Head(next_id=first_id)
+    return _with_ends(database, _as(Head, row)) if row else Head(next_id=first_id)
 
 
 def _with_ends(database: sqlite3.Connection, head: Head) -> Head:
@@ -162,10 +189,7 @@ def _with_ends(database: sqlite3.Connection, head: Head) -> Head:
 def _read(database: sqlite3.Connection, after: int, most: int) -> list[Record]:
     columns = "id, wall, topic, payload, repeated, mono, boot"
     query = f"SELECT {columns} FROM record WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608 - nobody's text is in it
-    return [
-        Record(id, wall, topic, payload, bool(repeated), mono, boot)
-        for id, wall, topic, payload, repeated, mono, boot in database.execute(query, (after, most))
-    ]
+    return [_as(Record, (*row[:4], bool(row[4]), *row[5:])) for row in database.execute(query, (after, most))]
 
 
 def _apply(database: sqlite3.Connection, change: Change) -> tuple[Head, list[Record]]:

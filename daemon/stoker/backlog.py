@@ -44,7 +44,7 @@ class Said(Struct, frozen=True, omit_defaults=True):
 
 
 class Backlog:
-    """Kept in `directory`. `configure`, `open` and `start` it, and `close` it when nobody keeps anything any more."""
+    """In memory and in an archive. `configure`, `open` and `start` it, and `close` it when nobody uses it any more."""
 
     def __init__(self, archive: Archive, now: Callable[[], Now]) -> None:
         self._archive = archive
@@ -134,11 +134,13 @@ class Backlog:
                 record.mono, record.boot = measured.mono, self._boot
             if not self._recent and not self._failed:
                 self._write_at = measured.mono + WRITE_AFTER
+                self._changed.notify()
             self._next_id += 1
             self._recent.append(record)
             self._bytes += record.size
             self._drop_oldest()
-            self._changed.notify()
+            if len(self._recent) >= WRITE_AT:
+                self._changed.notify()
         return True
 
     def take(self, most: float = math.inf) -> Publish | None:
@@ -150,6 +152,7 @@ class Backlog:
         with self._changed:
             parts, size = list[bytes](), len(self._topic.encode()) + len("[]")
             for record in self._hand:
+                self._set_right(record, now)
                 if self._awaits_clock(record, now):
                     break
                 part = _encoded(record)
@@ -196,12 +199,14 @@ class Backlog:
             self._bytes -= self._recent.pop(0).size
             self._dropped += 1
 
-    def _awaits_clock(self, record: Record, now: Now) -> bool:
-        """Set the record's time right where that can be done now. Whether it can perhaps be done soon."""
-        if record.mono is None or record.boot != self._boot:
-            return False
-        if now.synchronised:
+    def _set_right(self, record: Record, now: Now) -> None:
+        """Its time, where that is wrong and now the right one is known."""
+        if record.mono is not None and record.boot == self._boot and now.synchronised:
             record.wall, record.mono, record.boot = now.at(record.mono).wall, None, None
+
+    def _awaits_clock(self, record: Record, now: Now) -> bool:
+        """Whether its time is wrong, and can perhaps be set right soon."""
+        if record.boot != self._boot:
             return False
         if self._patient_until is None:
             self._patient_until = now.mono + CLOCK_PATIENCE
@@ -241,14 +246,16 @@ class Backlog:
 
     def _change(self, now: Now, wanted: bool) -> Change | None:
         """What is to be done on disk, if anything is."""
+        if self._failed and now.mono < self._write_at and not self._ending:
+            return None
         head, full = self._archive.head, len(self._recent) >= WRITE_AT or now.mono >= self._write_at
         add = self._recent if self._ending or full else []
         unreserved = wanted and any(record.id >= head.next_id for record in self._recent[:MESSAGE_RECORDS])
         if not (add or self._said or unreserved or (wanted and head.last > self._cursor)):
             return None
         for record in add:
-            self._awaits_clock(record, now)
-        self._disk_to = max([self._disk_to, *(record.id for record in add)])
+            self._set_right(record, now)
+            self._disk_to = record.id
         return Change(
             next_id=self._next_id + RESERVED,
             sent_to=self._hand[-1].id if self._hand else 0,
@@ -264,7 +271,9 @@ class Backlog:
         )
 
     def _written(self, change: Change, now: Now, done: bool) -> None:
-        self._failed, self._write_at = not done, now.mono + WRITE_AFTER
+        self._failed = not done
+        if change.add or not done:
+            self._write_at = now.mono + WRITE_AFTER
         if done:
             self._dropped -= change.dropped
             self._said = self._said[len(change.remove) :]

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 ANSWER_WITHIN = 2.0  # seconds that the loop has
 PATIENCE = 2.0  # seconds of a scraper's silence
-PAUSE = 0.05  # seconds between two scrapes
+PAUSE = 0.2  # seconds between two scrapes
 RETRY_AFTER = 5.0  # seconds; an address may come later than the daemon
 
 MISSING = (
@@ -204,6 +204,9 @@ def _line(core: Figures, link: LinkFigures) -> "Iterator[Metric]":
     yield _counter("stoker_mqtt_redelivered_total", "Messages that the broker sent again", (), [((), link.redelivered)])
     yield _counter("stoker_mqtt_dropped_total", "Messages never said", ("kind",), _by_name(link.dropped.items()))
     yield _gauge("stoker_mqtt_waiting", "Messages still to be said", (), [((), link.waiting)])
+    oldest = [] if link.backlog_oldest is None else [((), link.backlog_oldest)]
+    yield _gauge("stoker_backlog_records", "Readings and events still to be said late", (), [((), link.backlog)])
+    yield _gauge("stoker_backlog_oldest_timestamp_seconds", "Unix time of the oldest of them", (), oldest)
     yield SummaryMetricFamily(
         "stoker_mqtt_round_trip_seconds",
         "From PUBLISH to its acknowledgement",

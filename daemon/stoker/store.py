@@ -2,16 +2,18 @@
 its time, an order may not.
 
 Rule: a store that cannot be read or written costs the memory, never the control. It says so once and goes on trying.
+What waits to be written is the newest of each key, so however long a card takes, no more waits than there are keys.
 """
 
 import contextlib
 import logging
-import queue
 import sqlite3
 import threading
 from pathlib import Path
 
 log = logging.getLogger(__name__)
+
+RETRY_AFTER = 60.0  # seconds after a failure, if nothing new comes before
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS remembered (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 
@@ -21,7 +23,9 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "stoker.db"
-        self._queue: queue.SimpleQueue[tuple[str, str | None] | None] = queue.SimpleQueue()
+        self._changed = threading.Condition()  # around the next three
+        self._pending: dict[str, str | None] = {}
+        self._news = self._ending = False
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._complained = False
 
@@ -45,11 +49,15 @@ class Store:
 
     def remember(self, key: str, value: str | None) -> None:
         """Keep it soon. Never blocks, never raises."""
-        self._queue.put((key, value))
+        with self._changed:
+            self._pending[key], self._news = value, True
+            self._changed.notify()
 
     def close(self, timeout: float) -> None:
         """Write what is left, for at most `timeout` seconds."""
-        self._queue.put(None)
+        with self._changed:
+            self._ending = True
+            self._changed.notify()
         self._thread.join(timeout)
 
     def _load(self) -> dict[str, str]:
@@ -76,24 +84,17 @@ class Store:
         return {}
 
     def _run(self) -> None:
-        pending: dict[str, str | None] = {}
         ending = False
         while not ending:
-            with contextlib.suppress(queue.Empty):
-                # After a failure try again now and then; otherwise wait for something to write.
-                ending = self._gather(pending, timeout=60 if pending else None)
+            with self._changed:
+                self._changed.wait_for(self._something_to_do, RETRY_AFTER if self._pending else None)
+                pending, ending, self._news = dict(self._pending), self._ending, False
             if pending and self._write(pending):
-                pending.clear()
+                with self._changed:  # what came meanwhile is still to be written
+                    self._pending = {key: new for key, new in self._pending.items() if pending.get(key, ...) != new}
 
-    def _gather(self, pending: dict[str, str | None], timeout: float | None) -> bool:
-        """Everything that is waiting, the newest of each key. True at the end."""
-        item = self._queue.get(timeout=timeout)
-        while item is not None:
-            pending[item[0]] = item[1]
-            if self._queue.empty():
-                return False
-            item = self._queue.get()
-        return True
+    def _something_to_do(self) -> bool:
+        return self._news or self._ending
 
     def _write(self, pending: dict[str, str | None]) -> bool:
         try:

@@ -53,9 +53,19 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def say(line: Link, kind: Kind, *payloads: object, at: float = NOON) -> None:
-    topic = {"reading": "TEMPERATURE", "event": "event", "state": "state"}[kind]
     for payload in payloads:
-        line.publish(Publish(topic, str(payload).encode(), kind, measured=Now(time.monotonic(), at)))
+        line.publish(measured(kind, payload, at))
+
+
+def keep(past: Backlog, *payloads: object) -> None:
+    """Readings from before there was a link."""
+    for payload in payloads:
+        past.keep(measured("reading", payload, NOON), repeated=False)
+
+
+def measured(kind: Kind, payload: object, at: float) -> Publish:
+    topic = {"reading": "TEMPERATURE", "event": "event", "state": "state"}[kind]
+    return Publish(topic, str(payload).encode(), kind, measured=Now(time.monotonic(), at))
 
 
 def records(others: Observer) -> list[dict[str, Any]]:
@@ -144,8 +154,8 @@ def test_a_message_of_the_past_that_was_not_acknowledged_comes_again_marked(
     others = observer(broker, "#")
     past = backlog()
     with Proxy(broker) as proxy:
+        keep(past, 1, 2)
         line, heard = link(broker.settings(port=proxy.port), backlog=past)
-        say(line, "reading", 1, 2)
         heard.next(LinkUp)
         say(line, "state", "online")
         others.wait("state", b"online")
@@ -202,14 +212,24 @@ def test_a_new_link_goes_on_where_the_old_one_had_to_stop(
     assert [record.get("repeated", False) for record in past_ones] == [True] * 20 + [False] * 10
 
 
+def test_a_link_that_is_closed_in_a_hurry_has_handed_over_its_past(link: MakeLink, backlog: MakeBacklog) -> None:
+    past = backlog()
+    with TinyBroker({5: connack(0, 5)}) as tiny:
+        line, heard = link(plain(tiny.port), backlog=past)
+        heard.next(LinkUp)
+        say(line, "reading", *range(30))
+        line.close(0)
+        assert past.waiting >= 29, "one may be on its way out at this very moment"
+
+
 def test_a_broker_that_refuses_the_topic_is_told_once_and_asked_again(
     link: MakeLink, backlog: MakeBacklog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAST_REFUSED_PAUSE", 0.1)
     past = backlog()
     with TinyBroker({5: connack(0, 5)}, puback=0x87) as tiny:
+        keep(past, 1)
         line, heard = link(plain(tiny.port), backlog=past)
-        say(line, "reading", 1)
         heard.next(LinkUp)
         say(line, "state", "online")
         assert heard.notice("publish-refused").text.startswith("the state on topic 'state'")
@@ -222,8 +242,8 @@ def test_a_broker_that_refuses_the_topic_is_told_once_and_asked_again(
 def test_messages_are_as_large_as_the_broker_takes(link: MakeLink, backlog: MakeBacklog) -> None:
     past = backlog()
     with TinyBroker({5: connack(0, 5, b"\x27\x00\x00\x01\x00")}, puback=0) as tiny:  # Maximum Packet Size 256
+        keep(past, *range(5), "x" * 300, 5)
         line, heard = link(plain(tiny.port), backlog=past)
-        say(line, "reading", *range(5), "x" * 300, 5)
         heard.next(LinkUp)
         say(line, "state", "online")
         text = "the backlog on topic 'stoker/shed/backlog' was not said: the broker takes no packet above 256 bytes"
@@ -232,6 +252,23 @@ def test_messages_are_as_large_as_the_broker_takes(link: MakeLink, backlog: Make
         sizes = [len(body) for _, body in tiny.received(3)]
         assert len(sizes) > 3
         assert max(sizes) + len("type, size") <= 256
+
+
+def test_the_past_keeps_to_what_may_be_under_way_at_once(
+    link: MakeLink, backlog: MakeBacklog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAST_PAUSE", 0.5)
+    with TinyBroker({5: connack(0, 5, b"\x21\x00\x01")}, puback=0) as tiny:  # Receive Maximum 1
+        past = backlog()
+        keep(past, 1)
+        line, heard = link(plain(tiny.port, keepalive=1.0), backlog=past)
+        heard.next(LinkUp)
+        say(line, "state", "online")
+        wait_until(lambda: line._greeted)
+        tiny.puback = None
+        say(line, "reading", "never acknowledged")
+        heard.down("no-acknowledgement")
+        assert not any(b"backlog" in body for _, body in tiny.received(3))
 
 
 def test_what_there_was_no_room_for_is_told_with_its_number(
@@ -260,8 +297,8 @@ def test_the_rate_is_bounded_and_the_line_sleeps_when_all_is_said(
     monkeypatch.setattr(Link, "_mind", lambda self, line: (next(turns), minded(self, line))[1])
     others = observer(broker, "#")
     past = backlog()
+    keep(past, *range(150))
     line, heard = link(broker.settings(), backlog=past)
-    say(line, "reading", *range(150))
     heard.next(LinkUp)
     said = time.monotonic()
     say(line, "state", "online")

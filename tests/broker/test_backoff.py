@@ -39,8 +39,8 @@ def test_the_bound_falls_back_only_after_a_line_that_lasted(cap: float, short: l
 def test_the_bound_doubles_up_to_the_cap() -> None:
     backoff = Backoff(10.0, lambda: 1.0)
     assert [backoff.pause(0) for _ in range(6)] == [1, 2, 4, 8, 10, 10]
-    assert [Backoff(10.0, lambda: 1.0).pause(0, "person"), backoff.pause(0, "person")] == [10, 60]
-    assert [Backoff(10.0, lambda: 1.0).pause(0, "busy"), backoff.pause(0, "busy")] == [5, 60]
+    assert [backoff.pause(0, "person") for _ in range(4)] == [10, 20, 40, 60]
+    assert [backoff.pause(0, "busy") for _ in range(5)] == [5, 10, 20, 40, 60], "each kind of failure by itself"
 
 
 def test_years_of_failures_change_nothing() -> None:

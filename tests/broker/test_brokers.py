@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from broker.mosquitto import MakeBroker, free_port
-from broker.tiny import TinyBroker, connack, plain
+from broker.tiny import TinyBroker, close, connack, plain
 from broker.watching import MakeLink, MakeObserver
 from stoker.core.messages import LinkDown, LinkUp, Message
 from stoker.link import backoff
@@ -61,6 +61,7 @@ def test_each_remembers_for_itself_which_version_it_speaks(link: MakeLink) -> No
         assert heard.next(LinkUp).protocol == "3.1.1"
         old.hang_up()
         assert heard.next(LinkUp).protocol == "5"
+        new.answers = {5: close, 4: close}
         new.hang_up()
         assert heard.next(LinkUp).protocol == "3.1.1"
         assert old.levels == [5, 4, 4]

@@ -1,15 +1,22 @@
 """What comes in: as bytes, with all that the core needs to refuse what is retained or expired; and never too much."""
 
+import re
+import socket
+import ssl
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from broker.mosquitto import Mosquitto
-from broker.tiny import TinyBroker, connack, plain
-from broker.watching import MakeLink, MakeObserver
+from broker.mosquitto import Authority, Mosquitto
+from broker.tiny import TinyBroker, connack, plain, read_packet
+from broker.watching import PATIENCE, MakeLink, MakeObserver
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish
 from stoker.link.connection import LARGEST_CORRELATION, LARGEST_PAYLOAD
+from stoker.link.settings import Tls
 
 
 def test_a_retained_order_is_marked_and_a_live_one_is_not(
@@ -84,6 +91,50 @@ def test_a_large_correlation_is_dropped_and_told(broker: Mosquitto, link: MakeLi
     observer(broker).say("orders", "21", CorrelationData=bytes(LARGEST_CORRELATION + 1))
     text = "a correlation of at least 1025 bytes came on orders: dropped, the most is 1024"
     assert heard.next(Notice).text == text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads how much memory it has, in /proc")
+@pytest.mark.parametrize("encrypted", [False, True], ids=["tcp", "tls"])
+def test_a_payload_of_256_megabytes_fills_no_memory(authority: Authority, link: MakeLink, encrypted: bool) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("127.0.0.1"))
+    most: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        tls = Tls(ca_file=str(authority.ca_file)) if encrypted else Tls(enabled=False)
+        _, heard = link(plain(listener.getsockname()[1], protocol="3.1.1", tls=tls), "orders")
+        tcp, _ = listener.accept()
+        before = memory()
+        told = pool.submit(tell_256_megabytes, tcp, context if encrypted else None, most)
+        text = heard.notice("too-large").text
+        assert re.fullmatch(r"a message of 2684354\d\d bytes came on orders: dropped, the most is 65536", text)
+        assert heard.next(Message).payload == b"21"
+        assert told.result(PATIENCE) >> 4 == 4, "it is acknowledged, so that it does not come again"
+    assert max(most) - before < 16 * 1024 * 1024
+
+
+def tell_256_megabytes(tcp: socket.socket, context: ssl.SSLContext | None, most: list[int]) -> int:
+    """A broker of 3.1.1 that says the most that MQTT can announce, and then an order. What came back first."""
+    left, piece = 256 * 1024 * 1024 - 1, bytes(65536)
+    with context.wrap_socket(tcp, server_side=True) if context else tcp as sock:
+        read_packet(sock)
+        sock.sendall(connack(0))
+        _, subscribe = read_packet(sock)
+        sock.sendall(b"\x90\x03" + subscribe[:2] + b"\x01")
+        beginning = b"\x00\x06orders\x00\x07"
+        sock.sendall(b"\x32\xff\xff\xff\x7f" + beginning)
+        left -= len(beginning)
+        while left:
+            sock.sendall(piece[:left])
+            left -= min(left, len(piece))
+            most.append(memory())
+        sock.sendall(b"\x30\x0a\x00\x06orders21")
+        return read_packet(sock)[0]
+
+
+def memory() -> int:
+    """Bytes of this process in memory."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
 
 
 def publish_packet(topic: bytes, payload: bytes, properties: bytes = b"") -> bytes:

@@ -72,7 +72,7 @@ def test_wrong_host_name(mosquitto: MakeBroker, authority: Authority, link: Make
 def test_a_plain_port_where_tls_is_expected(mosquitto: MakeBroker, link: MakeLink) -> None:
     plain_broker = mosquitto(users=None).start()
     _, heard = link(plain_broker.settings(tls=Tls()))
-    assert "TLS port (often 8883)" in heard.down("hung-up").text
+    assert "TLS port (often 8883)" in heard.down("tls-closed").text
 
 
 def test_a_tls_port_where_none_is_expected(broker: Mosquitto, link: MakeLink) -> None:

@@ -6,6 +6,7 @@ A name server that never answers hangs the thread that asks it. A suspended mach
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -16,13 +17,14 @@ from typing import Any
 
 import pytest
 
-from broker.mosquitto import MakeBroker, free_port
+from broker.mosquitto import Authority, MakeBroker, free_port
 from broker.tiny import TinyBroker, connack, plain
 from broker.watching import PATIENCE, MakeLink, MakeObserver
 from stoker.core.messages import LinkUp, Message, Publish
 from stoker.link import backoff
 from stoker.link import link as link_module
 from stoker.link.link import Link
+from stoker.link.settings import Tls
 
 
 class Resolver:
@@ -67,24 +69,32 @@ def test_a_name_server_that_hangs_is_left_behind_and_a_few_times_only(
         assert resolver.asked == 3 == len(dials())
         assert hangs_for_a_minute(line)
         heard.down("hangs")
-        assert not line.hangs(2000.0), "the link itself gives signs of life"
+        now = time.monotonic()
+        assert not line.hangs(now), "the link itself gives signs of life"
+        assert not line.hangs(now + 3500)
+        assert line.hangs(now + 3600), "a fresh process is all that is left to try"
         resolver.mended.set()
         heard.next(LinkUp)
+        assert not line.hangs(now + 7200)
         for thread in dials():
             thread.join(PATIENCE)
         assert tiny.levels == [5], "what the others reached late is closed"
 
 
-def test_one_that_comes_late_is_closed(link: MakeLink, resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "DIAL_WITHIN", 0.1)
+def test_what_is_reached_too_late_is_closed_without_a_word(
+    link: MakeLink, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "DIAL_WITHIN", 0.5)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("127.0.0.1"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        _, heard = link(plain(listener.getsockname()[1]))
-        heard.down("hangs")
-        resolver.mended.set()
+        tls = Tls(ca_file=str(authority.ca_file))
+        _, heard = link(plain(listener.getsockname()[1], tls=tls))
         late, _ = listener.accept()
-        with late:
-            late.settimeout(PATIENCE)
-            assert late.recv(1) == b""
+        assert "the TLS handshake with 127.0.0.1 hangs for 0.5 s" in heard.down("hangs").text
+        late.settimeout(PATIENCE)
+        with context.wrap_socket(late, server_side=True) as answered:
+            assert answered.recv(1) == b""
 
 
 def test_an_end_does_not_wait_for_a_name_server(resolver: Resolver) -> None:
@@ -171,6 +181,7 @@ import sys, time
 from broker.tiny import plain
 from stoker.inbox import monotonic
 from stoker.link.link import Link
+from stoker.link.settings import Tls
 line = Link(plain(int(sys.argv[1]), keepalive=2.0), lambda event: print(event, flush=True),
             client_id="child", subscriptions=["orders"], now=monotonic)
 line.start()
@@ -210,3 +221,12 @@ def test_a_program_that_was_stopped_obeys_nothing_that_came_meanwhile(
     assert "LinkUp" in said[1]
     assert "in time" in said[2]
     assert "late" not in "".join(said)
+
+
+def test_a_broker_that_is_slow_to_answer_is_not_our_own_standing_still(
+    link: MakeLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "CONNACK_WITHIN", 1.0)
+    with TinyBroker({5: b"\x20"}) as tiny:  # the first byte of an answer
+        _, heard = link(plain(tiny.port, keepalive=0.5))
+        heard.down("no-answer")

@@ -161,3 +161,27 @@ def test_refused_ones_are_asked_for_more_and_more_seldom() -> None:
         pauses.append(standing.next_retry(["x"]) - now)
         now = standing.next_retry(["x"])
     assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_many_filters_are_asked_for_a_few_at_a_time(link: MakeLink) -> None:
+    with TinyBroker({5: connack(0, 5)}) as tiny:
+        _, heard = link(plain(tiny.port), "a/#/b", *(f"zone/{number}/set" for number in range(20)))
+        heard.next(LinkUp)
+        asked = [body.count(b"zone/") for _, body in tiny.received(8)]
+        assert asked == [8, 8, 4]
+
+
+def test_a_broker_that_hangs_up_on_subscriptions_with_qos_1_is_asked_for_qos_0(link: MakeLink) -> None:
+    with TinyBroker({5: connack(0, 5)}) as tiny:
+        tiny.best = 0
+        _, heard = link(plain(tiny.port), "orders")
+        text = heard.down("closed").text
+        assert text.endswith(
+            "closed the connection without an answer to our subscriptions: does it forbid one of our topics?"
+            " The next try asks for QoS 0"
+        )
+        heard.next(LinkUp)
+        tiny.best = 2
+        tiny.hang_up()
+        heard.next(LinkUp)
+        assert [body[-1] for _, body in tiny.received(8)] == [1, 0, 1]

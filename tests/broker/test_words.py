@@ -147,7 +147,7 @@ def test_an_address_in_brackets() -> None:
     [
         ("WRONG_VERSION_NUMBER", "no-tls", "does not speak TLS: set mqtt.port to its TLS port"),
         ("RECORD_LAYER_FAILURE", "no-tls", "does not speak TLS: set mqtt.port to its TLS port"),
-        ("UNEXPECTED_EOF_WHILE_READING", "hung-up", "hung up during the TLS handshake"),
+        ("UNEXPECTED_EOF_WHILE_READING", "tls-closed", "hung up during the TLS handshake"),
         ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "client-certificate", "asks for a client certificate"),
         ("TLSV1_ALERT_UNKNOWN_CA", "client-certificate", "does not know the CA of our mqtt.tls.cert_file"),
         ("SSLV3_ALERT_CERTIFICATE_EXPIRED", "client-certificate", "our certificate expired: renew mqtt.tls.cert_file"),

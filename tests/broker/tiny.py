@@ -45,9 +45,10 @@ class TinyBroker:
     ) -> None:
         self.answers = answers
         self._silent = silent
-        self._puback = puback
+        self.puback = puback
         self._context = context
         self.refused: dict[str, int] = {}
+        self.best = 2  # quality of service; it hangs up on a SUBSCRIBE that asks for more
         self.levels: list[int] = []  # of every CONNECT
         self.packets: list[tuple[float, int, bytes]] = []  # when, first byte, body
         self._connections: list[socket.socket] = []
@@ -117,12 +118,14 @@ class TinyBroker:
                         return
                     sock.sendall(answer)
                 case 8:
+                    if body[-1] > self.best:
+                        return
                     empty = b"\0" if level == 5 else b""
                     codes = bytes(self.refused.get(name, 1) for name in filters(body[2 + len(empty) :]))
                     sock.sendall(bytes([0x90, 2 + len(empty) + len(codes)]) + body[:2] + empty + codes)
-                case 3 if self._puback is not None:
+                case 3 if self.puback is not None:
                     size = int.from_bytes(body[:2])
-                    sock.sendall(b"\x40\x03" + body[2 + size : 4 + size] + bytes([self._puback]))
+                    sock.sendall(b"\x40\x03" + body[2 + size : 4 + size] + bytes([self.puback]))
                 case 12:
                     sock.sendall(b"\xd0\0")
                 case _:

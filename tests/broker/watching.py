@@ -4,16 +4,18 @@ import queue
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
-from broker.mosquitto import Mosquitto
+from broker.mosquitto import Authority
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Stop
 from stoker.link.link import Link
 
@@ -60,33 +62,57 @@ class Heard:
         return event
 
 
+class Broker(Protocol):
+    """Where an observer can be: a Mosquitto, or a node of a cluster."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def users(self) -> Mapping[str, str]: ...
+    @property
+    def authority(self) -> Authority | None: ...
+    @property
+    def ca_file(self) -> Path: ...
+
+
 class Observer:
     """A client of its own at the broker, on paho's own loop: it sees what others see."""
 
-    def __init__(self, broker: Mosquitto, *filters: str) -> None:
+    protocol = paho.MQTTv5
+    user = "observer"
+    patience = PATIENCE
+
+    def __init__(self, broker: Broker, *filters: str) -> None:
         self.messages: list[paho.MQTTMessage] = []
         self._changed = threading.Condition()
         self._subscribed = threading.Event()
         self._filters = [(name, 1) for name in filters]
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=self.protocol)
         if broker.users:
-            self._client.username_pw_set("observer", broker.users["observer"])
+            self._client.username_pw_set(self.user, broker.users[self.user])
         if broker.authority:
             self._client.tls_set_context(ssl.create_default_context(cafile=str(broker.ca_file)))
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = self._on_connect
-        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
         self._client.on_socket_open = lambda _client, _data, sock: cast(socket, sock).setsockopt(
             IPPROTO_TCP, TCP_NODELAY, 1
         )
         self._client.connect(broker.host, broker.port)
         self._client.loop_start()
-        assert not filters or self._subscribed.wait(PATIENCE)
+        assert not filters or self._subscribed.wait(self.patience)
 
     def _on_connect(self, client: paho.Client, *_: object) -> None:
         if self._filters:
             client.subscribe(self._filters)
+
+    def _on_subscribe(
+        self, _client: paho.Client, _data: object, _packet: int, _codes: list[ReasonCode], _properties: object
+    ) -> None:
+        self._subscribed.set()
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
         with self._changed:
@@ -101,7 +127,7 @@ class Observer:
         for name, value in properties.items():
             setattr(packed, name, value)
         info = self._client.publish(topic, payload, qos=qos, retain=retain, properties=packed)
-        info.wait_for_publish(PATIENCE)
+        info.wait_for_publish(self.patience)
         assert info.is_published()
 
     def payloads(self, topic: str) -> list[bytes]:
@@ -116,7 +142,7 @@ class Observer:
     def wait_for(self, condition: Callable[[], bool], what: str) -> None:
         """Until the condition holds."""
         with self._changed:
-            if not self._changed.wait_for(condition, PATIENCE):
+            if not self._changed.wait_for(condition, self.patience):
                 seen = [(message.topic, message.payload) for message in self.messages]
                 raise AssertionError(f"not {what} but {seen}")
 

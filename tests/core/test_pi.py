@@ -233,6 +233,27 @@ def test_what_a_rise_tells_is_the_room_s_own_rate_and_delay() -> None:
     assert process.delay == pytest.approx(600.0, abs=90.0)
 
 
+def test_a_small_chamber_s_rise_of_a_few_minutes_teaches_as_well() -> None:
+    reactions, celsius = Reactions(), 17.0
+    for second in range(0, 2 * 3600 + 420, 10):
+        reactions.watch(celsius, float(second), second >= 2 * 3600)
+        celsius += 10 / 3600 * 15.0 * (second >= 2 * 3600 + 60)
+    process = reactions.process
+    assert process is not None
+    assert process.rate * 3600 == pytest.approx(15.0, rel=0.1)
+    assert process.delay == pytest.approx(60.0, abs=60.0)
+
+
+def test_what_holds_a_temperature_is_seen_while_it_falls_without_heat() -> None:
+    """A room that full heat warms by 4 K/h and that loses 1 K/h needs a quarter of its heat."""
+    reactions, celsius = Reactions(), 18.0
+    for second in range(0, 5 * 3600, 10):
+        on = 3600 <= second < 3 * 3600
+        reactions.watch(celsius, float(second), on)
+        celsius += 10 / 3600 * (4.0 * on - 1.0)
+    assert reactions.holding_duty(0.0) == pytest.approx(0.25, abs=0.05)
+
+
 def test_pulses_and_a_gap_in_the_readings_teach_nothing() -> None:
     reactions = Reactions()
     for second in range(0, 7200, 10):

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from broker.mosquitto import Mosquitto
+from broker.mosquitto import Mosquitto, free_port
 from broker.watching import MakeObserver
 from daemon.running import PATIENCE, ROOM, STOKER, Daemon, MakeDaemon, environment, mqtt, stoker
 
@@ -139,6 +139,28 @@ def test_commands_without_a_broker_say_so(daemon: MakeDaemon, broker: Mosquitto)
         ended = stoker(*command, "--config", str(device.config))
         assert ended.returncode == 69
         assert ended.stderr.startswith("no broker: nothing listens at 127.0.0.1")
+
+
+def test_a_command_finds_the_broker_that_works(daemon: MakeDaemon, broker: Mosquitto) -> None:
+    dead = f"127.0.0.1:{free_port()}"
+    text = mqtt(broker).replace('host = "127.0.0.1"', f'host = ["{dead}", "127.0.0.1"]')
+    device = daemon(text + ROOM)
+    checked = stoker("check", "--config", str(device.config))
+    assert checked.stdout.endswith(f"no errors; broker {dead}, 127.0.0.1:{broker.port}\n")
+    done = stoker("publish", "a", "b", "--config", str(device.config))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_not_verified_is_said_before_and_at_the_start(daemon: MakeDaemon, broker: Mosquitto) -> None:
+    text = mqtt(broker).replace("tls.ca_file", "tls.insecure = true\n# ca_file")
+    device = daemon(text + ROOM)
+    warning = "mqtt.tls.insecure: the broker is not verified: whoever stands between can read the password"
+    checked = stoker("check", "--config", str(device.config))
+    assert checked.stdout.startswith("warning: ")
+    assert warning in checked.stdout
+    device.start()
+    device.wait_for_log(warning)
+    device.wait_for_log(r"is not verified \(mqtt.tls.insecure\): it may be anybody, and has our password")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])

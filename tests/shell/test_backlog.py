@@ -43,7 +43,9 @@ class Card(Archive):
         if meanwhile:
             meanwhile()
         if self.broken:
-            raise sqlite3.OperationalError("disk I/O error")
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error
         database = super()._connect()
         if self.read_only:
             database.execute("PRAGMA query_only = ON")
@@ -180,6 +182,18 @@ def test_a_long_loss_is_written_once_a_minute_and_survives_a_power_cut(device: D
     assert (device.backlog.waiting, device.backlog.oldest) == (2, NOON)
     assert device.payloads() == ["1", "2"], "the third was less than a minute old"
     assert (device.backlog.waiting, device.backlog.oldest) == (0, None)
+
+
+def test_what_comes_while_the_past_is_said_is_written_in_its_time_too(device: Device) -> None:
+    device.keep(*range(500))
+    device.work()
+    device.keep("newer")
+    for _ in range(9):
+        assert device.take()
+        device.backlog.said()
+        device.work(WRITE_AFTER / 8)
+    device.crash()
+    assert device.payloads()[-1] == "newer"
 
 
 def test_many_are_written_at_once(device: Device) -> None:
@@ -362,7 +376,9 @@ def test_a_clock_that_was_never_right_is_admitted(tmp_path: Path, monkeypatch: p
 def test_records_without_a_right_time_wait_a_minute_for_a_time_server(tmp_path: Path) -> None:
     device = Device(tmp_path, synchronised=False)
     device.keep("1", "2")
-    assert device.take() == []
+    for _ in range(3):
+        device.work(WRITE_AFTER)
+    assert device.take() == [], "the minute begins when somebody could hear them"
     device.mono += 59
     assert device.take() == []
     device.mono += 1
@@ -388,6 +404,7 @@ def test_on_a_full_card_the_new_goes_on_and_what_cannot_be_marked_there_waits(
     assert device.backlog.waiting == 100
     device.card.read_only = False
     device.keep("there is room again")
+    device.mono += WRITE_AFTER
     assert device.payloads() == [*(str(number) for number in range(100)), "there is room again"]
     device.crash()
     assert device.payloads() == []
@@ -413,6 +430,28 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_serves(tmp_path: Path, caplog
     device.keep(1)
     device.stop()
     assert device.payloads() == ["1"]
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        "UPDATE record SET wall = 1e300",
+        "UPDATE record SET payload = x'ff'",
+        "UPDATE record SET payload = CAST(x'ff' AS TEXT)",
+        "UPDATE head SET records = 'many'",
+        "DROP TABLE record; CREATE TABLE record (something TEXT)",
+    ],
+)
+def test_nonsense_in_the_file_is_damage_too(device: Device, nonsense: str, caplog: pytest.LogCaptureFixture) -> None:
+    device.keep(1)
+    device.stop()
+    with closing(sqlite3.connect(device.card.path)) as database, database:
+        database.executescript(nonsense)
+    device.crash()
+    device.keep(2)
+    assert device.payloads() == ["2"]
+    assert "is damaged" in caplog.text
+    assert device.backlog.waiting == 0
 
 
 def test_a_file_that_somebody_removes_is_made_anew(device: Device) -> None:
@@ -504,6 +543,7 @@ class AnyStory(RuleBasedStateMachine):
         if not hasattr(self, "device"):
             return
         self.device.card.read_only = self.device.card.broken = False
+        self.device.mono += WRITE_AFTER
         rest = [(int(record["payload"]), record.get("repeated", False)) for record in self.device.drain()]
         assert self.device.backlog.waiting == 0
         self.heard += rest
@@ -555,10 +595,10 @@ def until(condition: Callable[[], bool]) -> None:
 
 def test_a_million_records_delay_neither_the_start_nor_a_message(tmp_path: Path) -> None:
     device = Device(tmp_path, records=1_000_000)
-    rows = ((number, NOON, "TEMPERATURE", "20.25", 0, None, None, 56) for number in range(1, 1_000_001))
     with closing(sqlite3.connect(device.card.path)) as database, database:
         database.execute("PRAGMA synchronous = OFF")
-        database.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000) SELECT i"
+        database.execute(f"INSERT INTO record {numbers}, {NOON}, 'TEMPERATURE', '20.25', 0, NULL, NULL, 56 FROM n")
         database.execute("DELETE FROM head")
         database.execute("INSERT INTO head VALUES (2000000, 0, 1000000, 56000000, 0, 0)")
     device.crash()

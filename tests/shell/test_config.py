@@ -701,6 +701,24 @@ def test_tls_off_is_worth_a_warning_unless_it_stays_on_this_computer(desk: Desk)
         assert desk.warnings(f'[mqtt]\nhost = "{host}"\n{off}{INSIDE}') == []
 
 
+def test_figures_for_everybody_are_worth_a_warning(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = desk.load(BROKER + INSIDE + '[metrics]\nport = 9101\naddress = "::1"')
+    assert (config.metrics.port, config.metrics.address, config.warnings) == (9101, "::1", ())
+    everybody = BROKER + INSIDE + '[metrics]\nport = 9101\naddress = "0.0.0.0"'
+    assert [warning.partition(": ")[2] for warning in desk.warnings(everybody)] == [
+        "metrics.address: everybody who reaches this address can read the figures, and nothing is encrypted"
+    ]
+    assert desk.warnings(everybody.replace("9101", "0")) == []
+    monkeypatch.setattr("stoker.config.check.find_spec", lambda _name: None)
+    (warning,) = desk.warnings(BROKER + INSIDE + "[metrics]\nport = 9101")
+    assert warning.endswith("is missing: install stoker[metrics], or Debian's python3-prometheus-client")
+
+
+def test_how_often_it_says_that_it_lives(desk: Desk) -> None:
+    assert desk.load(ROOM).core.alive_every == 60
+    assert desk.load(ROOM.replace("[mqtt]", '[mqtt]\nalive_every = "5min"')).core.alive_every == 300
+
+
 def test_a_broker_that_is_not_verified_is_worth_a_warning(desk: Desk) -> None:
     assert desk.warnings(f"{BROKER}[mqtt.tls]\ninsecure = true\n{INSIDE}") == [
         "stoker.toml:4: mqtt.tls.insecure: the broker is not verified: "

@@ -1,6 +1,7 @@
 """What survives a restart, a full queue of changes, a damaged file and a directory that cannot be written."""
 
 import sqlite3
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
@@ -85,3 +86,24 @@ def test_what_could_not_be_written_is_written_when_it_can_be(tmp_path: Path) -> 
     store.close(10)
 
     assert remembered(tmp_path) == {"room/mode": "off"}
+
+
+def test_a_flood_of_orders_while_the_card_is_busy_leaves_no_queue(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.load()
+    blocker = sqlite3.connect(tmp_path / "stoker.db", timeout=0)
+    blocker.execute("BEGIN EXCLUSIVE")
+    store.start()
+    tracemalloc.start()
+    try:
+        for number in range(100_000):
+            store.remember("room/target", f"{number}.0")
+        grown, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        blocker.rollback()
+        blocker.close()
+    store.close(10)
+
+    assert grown < 100_000, "bytes for a hundred thousand orders"
+    assert remembered(tmp_path) == {"room/target": "99999.0"}

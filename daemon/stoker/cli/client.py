@@ -59,8 +59,8 @@ class Client:
                 case LinkDown(text=text, tries=tries):
                     if tries >= self._brokers:
                         break
-                case Notice(text=text):
-                    break
+                case Notice(text=text):  # a topic is refused; the others may do
+                    continue
                 case _:
                     continue
         print(f"no broker: {text}", file=sys.stderr)

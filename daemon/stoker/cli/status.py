@@ -41,10 +41,10 @@ def main(arguments: Namespace) -> int:
             print(msgspec.json.encode({"availability": availability, "gone": gone, **known}).decode())
         else:
             _print(config.core.base, _presence(availability, alive, now), state)
-            if alive:
-                _print_counters(alive)
             if availability == "online" and state and not gone:
                 _readings(client, state, until)
+            if alive:
+                _print_counters(alive)
     return Exit.OK if availability == "online" and not gone else Exit.FAILED
 
 
@@ -107,6 +107,8 @@ class Link(Struct, frozen=True):
     redelivered: int = 0
     waiting: int = 0
     round_trip: RoundTrip | None = None
+    backlog: int = 0
+    backlog_oldest: float | None = None
 
 
 class Alive(Signal, frozen=True):
@@ -156,6 +158,9 @@ def _print_counters(alive: Alive) -> None:
     took = f", round trip {trip.median * 1000:.0f} ms (at most {trip.max * 1000:.0f} ms)" if trip else ""
     print(f"  link: {link.connects} connects, {_counted('failures', link.failures)}{took}")
     print(f"    {_counted('dropped', link.dropped)}, {link.redelivered} redelivered, {link.waiting} waiting")
+    if link.backlog:
+        since = f", the oldest of {stamp(link.backlog_oldest)}" if link.backlog_oldest else ""
+        print(f"    {link.backlog} records of the past wait to be said{since}")
     print(f"  orders: {orders.obeyed} obeyed, {_counted('refused', orders.refused)}")
 
 

@@ -27,7 +27,7 @@ def main(arguments: Namespace) -> int:
             print(f"{name!r} is no topic filter: + stands for a level, # for all at the end", file=sys.stderr)
             return Exit.USAGE
     paint = _coloured if sys.stdout.isatty() else _plain
-    device = Device(Routes(config.core).alive)
+    device = Device(Routes(config.core))
     with Client(config, filters) as client:
         while True:
             event = next(client.hear(device.due), None)
@@ -52,22 +52,23 @@ def main(arguments: Namespace) -> int:
 class Device:
     """Whether it still lives, for as long as we ourselves are connected."""
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, routes: Routes) -> None:
         self.due = math.inf  # when its silence has lasted too long
-        self._topic = topic
+        self._routes = routes
         self._last: Signal | None = None
 
     def hear(self, event: Heard | None, now: Now) -> None:
         """Take note of what comes in."""
         match event:
-            case Message(topic, payload, at, retained) if topic == self._topic:
+            case Message(topic, payload, at, retained) if topic == self._routes.alive:
                 try:
                     self._last = signal = msgspec.json.decode(payload, type=Signal)
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                    return  # not ours, or cleared
+                    self.due = math.inf  # it says that it gives none any more
+                    return
                 known = retained and signal.synchronised and now.synchronised
                 self.due = at + signal.patience - (signal.age(now.wall) if known else 0.0)
-            case LinkDown():
+            case LinkDown() | Message(topic=self._routes.availability, payload=b"offline"):
                 self.due = math.inf
             case _:
                 pass

@@ -108,8 +108,7 @@ class PI:
     def _pursue(self, raw: float, error: float) -> None:
         left = error - self.reactions.slope() * self.gains.lead  # K that the room would still be away by itself
         if self._pursuit * left < 0 or self._pursuit * error < 0:
-            if self._pursuit > 0:
-                self._take_over()
+            self._take_over()
             self._pursuit, self._fresh = 0, False
         if self._pursuit:
             return
@@ -119,10 +118,12 @@ class PI:
             self._pursuit = -1
 
     def _take_over(self) -> None:
-        """After full heat: what holds this temperature is seen from how fast it still rises."""
-        holding = self.reactions.holding_duty()
-        if self.learns and holding is not None:
-            self.integral = max(self.integral, (self.integral + holding - self._feed) / 2)
+        """After full heat or none: what holds this temperature is seen from how fast it still changes."""
+        heat = self._pursuit > 0
+        holding = self.reactions.holding_duty(float(heat))
+        if holding is not None:
+            halfway = (self.integral + holding - self._feed) / 2
+            self.integral = max(self.integral, halfway) if heat else min(self.integral, halfway)
             self._bound()
 
     def _text(self, celsius: float, target: float, duty: float) -> str:

@@ -17,6 +17,7 @@ RIPPLE = 1200.0  # s over which the pulses of a cycle even out
 WINDOW = 300.0  # s, shortest stretch over which a slope is measured
 LONGEST = 86400.0  # s of one rise that are kept
 SHARE = 0.125  # of a cycle, by which pulses are late in effect: half of one in theory, less as each is cut to measure
+QUICK = 240.0  # s, shortest rise that tells anything: a small chamber's
 ENOUGH = 0.5  # K, a smaller rise tells nothing
 KEPT = 5  # rises whose median counts
 
@@ -95,11 +96,11 @@ class Reactions:
             return 0.0
         return (recent[-1].celsius - recent[0].celsius) / (recent[-1].at - recent[0].at)
 
-    def holding_duty(self) -> float | None:
-        """The duty that would hold the temperature of this moment, read off a rise at full heat; None if unknown."""
-        if self._rising is None or self.process is None:
+    def holding_duty(self, duty: float) -> float | None:
+        """What would hold the temperature of this moment, read off its slope at this `duty`; None if unknown."""
+        if self.process is None:
             return None
-        return _within((0.0, 1.0), 1 - self.slope() / self.process.rate)
+        return _within((0.0, 1.0), duty - self.slope() / self.process.rate)
 
     def watch(self, celsius: float, at: float, on: bool) -> None:
         """Take each reading (the same one twice is none) and whether the relay was on since the last."""
@@ -162,9 +163,9 @@ class Reactions:
         first, last = self._rise[0], self._rise[-1]
         slope, duty = self._before
         length = last.at - first.at
-        if length < 2 * WINDOW or duty > 0.6 or last.celsius - first.celsius - slope * length < ENOUGH:
+        if length < QUICK or duty > 0.6 or last.celsius - first.celsius - slope * length < ENOUGH:
             return None
-        ahead = max(WINDOW, length / 4)
+        ahead = max(min(WINDOW, length / 2), length / 4)
         step = max(1, round(ahead / SAMPLE))
         pairs = list(zip(self._rise, self._rise[step:], strict=False))
         if not pairs:  # the sensor is so slow that the rise has few samples

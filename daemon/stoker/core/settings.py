@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 Seconds = Annotated[float, Meta(extra={"unit": "s"})]
 """A span. The configuration takes a number of seconds or text such as "10s", "5min", "4h"."""
 
-ORDER_LIFETIME = 60.0
+ORDER_LIFETIME = 60.0  # seconds, where a zone says nothing else
 
 Mode = Literal["off", "heat", "auto"]
 

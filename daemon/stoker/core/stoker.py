@@ -492,7 +492,7 @@ class Stoker:
 
     def _tell_of_fault(self, zone: Zone, latched: bool) -> None:
         reason, text = zone.wish.reason, zone.wish.text
-        self._counts.faults[zone.name, reason] += 1
+        self._counts.faults[zone.name, str(reason)] += 1
         self._event("fault", zone=zone.name, reason=reason, text=text, latched=latched, celsius=zone.celsius)
         if latched:
             self._log("error", f"{zone.name}: {reason}: {text}; off until a reset", zone=zone.name, reason=reason)

@@ -6,6 +6,7 @@ half of its bound. Only a connection that lasted starts the count anew: one that
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
@@ -25,15 +26,15 @@ class Backoff:
     def __init__(self, cap: float, chance: Callable[[], float] = random.random) -> None:
         self._cap = cap
         self._chance = chance
-        self._failures = 0
+        self._failures: Counter[Pace] = Counter()  # each by itself: one that was down for days may be busy for a second
 
     def pause(self, lasted: float, pace: Pace = "soon") -> float:
         """Seconds to wait after a connection that stood for `lasted` seconds; 0 where none was made."""
         if lasted >= LASTED:
-            self._failures = 0
+            self._failures.clear()
         cap = self._cap if pace == "soon" else max(PATIENT_CAP, self._cap)
-        bound = min(cap, BASES[pace] * 2.0 ** min(self._failures, MOST_DOUBLINGS))
-        self._failures += 1
+        bound = min(cap, BASES[pace] * 2.0 ** min(self._failures[pace], MOST_DOUBLINGS))
+        self._failures[pace] += 1
         return bound * (self._chance() if pace == "soon" else 0.5 + self._chance() / 2)
 
 

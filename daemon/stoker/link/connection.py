@@ -36,7 +36,7 @@ Version = Literal["5", "3.1.1"]
 PING_AFTER = 0.7  # of a keepalive in silence. paho gives the answer as long again: a dead line is noticed within 1.5
 PATIENCE = 1.5  # keepalives that we may stand still ourselves before what lies in the socket is too old ...
 LONGEST_PATIENCE = 45.0  # seconds; ... and never longer, so that no order is obeyed late
-LONGEST_SLEEP = 30.0  # seconds; a longer one would look like standing still
+LONGEST_SLEEP = 30.0  # seconds, or a keepalive; a longer one would look like standing still
 IN_FLIGHT = 20  # packets unacknowledged at once, in each direction
 LARGEST_PAYLOAD = 64 * 1024  # bytes; nothing that is meant for us comes near it
 LARGEST_PACKET = 128 * 1024  # bytes; MQTT 5 brokers keep larger ones to themselves
@@ -77,6 +77,7 @@ class Connection:
         self._ping_after = math.inf  # seconds of silence; until CONNACK the caller keeps the time
         self._heard = self._said = 0.0
         self._looked = 0.0  # by `now`
+        self._oversized = 0  # bytes of the packet that comes in now, where most of it is not kept
         self._taken: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)  # packet id, hash
         self._refusal: int | None = None
         self._goodbye: tuple[bool, int] | None = None  # said by the broker; its code, or paho's
@@ -123,7 +124,7 @@ class Connection:
             self._write()
         sock = self._socket()
         pending = reading and getattr(sock, "pending", int)() > 0  # taken from TCP already: poll would not see it
-        until = min(until, self._ping_due, monotonic() + LONGEST_SLEEP)
+        until = min(until, self._ping_due, monotonic() + min(LONGEST_SLEEP, self._settings.keepalive))
         events = self._poll(sock, 0.0 if pending else until, reading)
         self._waker.clear()
         self._must_be_awake()
@@ -149,9 +150,9 @@ class Connection:
         texts = (publish.topic.encode(), publish.payload, publish.reply_to.encode(), publish.correlation)
         return sum(map(len, texts)) + PACKET_OVERHEAD <= self.largest
 
-    def subscribe(self, names: Sequence[str]) -> int:
+    def subscribe(self, names: Sequence[str], quality: int) -> int:
         """Ask for these topic filters in the next `turn`; the packet id that will come back in `subscribed`."""
-        _, packet = self._client.subscribe([(name, 1) for name in names])
+        _, packet = self._client.subscribe([(name, quality) for name in names])
         if packet is None:
             raise self._ended()
         return packet
@@ -204,6 +205,7 @@ class Connection:
     def _read(self) -> None:
         try:
             self._client.loop_read()
+            self._cut()
         except Exception:  # paho 2.1 lets its parser's errors out, of any type; callbacks of ours only note
             self._goodbye = False, _PROTOCOL_ERROR
             raise self._ended() from None
@@ -211,6 +213,15 @@ class Connection:
         self._heard = monotonic()
         # brokers of 3.1.1 know no LARGEST_PACKET, and paho gathers 256 MB: what is too large is dropped as it comes
         del cast(Any, self._client)._in_packet["packet"][LARGEST_PACKET:]
+
+    def _cut(self) -> None:
+        """Keep the beginning of a packet that is too large: enough to acknowledge it and to tell of it."""
+        coming: dict[str, Any] = cast(Any, self._client)._in_packet
+        if len(coming["packet"]) > LARGEST_PACKET:
+            self._oversized = coming["remaining_length"]
+            del coming["packet"][LARGEST_PACKET:]
+        elif not coming["packet"]:
+            self._oversized = 0
 
     def _write(self) -> None:
         if self._client.want_write():
@@ -267,7 +278,8 @@ class Connection:
         self._elsewhere = self._elsewhere or getattr(properties, "ServerReference", "")
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        incoming = _incoming(message, self._now())
+        incoming = _incoming(message, self._now(), self._oversized)
+        self._oversized = 0
         if isinstance(incoming, Message) and message.qos:
             which = message.mid, hash((incoming.topic, incoming.payload))
             if message.dup and which in self._taken:
@@ -323,14 +335,14 @@ def _publish_properties(publish: Publish) -> Any:
     return properties
 
 
-def _incoming(message: paho.MQTTMessage, at: float) -> Message | Notice:
+def _incoming(message: paho.MQTTMessage, at: float, oversized: int) -> Message | Notice:
     try:
         topic = message.topic
     except UnicodeDecodeError:
         return Notice("malformed", "a message came on a topic that is not UTF-8: dropped")
     correlation = bytes(getattr(message.properties, "CorrelationData", b""))
     for what, size, most in (
-        ("message", len(message.payload), LARGEST_PAYLOAD),
+        ("message", oversized or len(message.payload), LARGEST_PAYLOAD),
         ("correlation", len(correlation), LARGEST_CORRELATION),
     ):
         if size > most:

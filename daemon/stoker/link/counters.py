@@ -23,7 +23,10 @@ class RoundTrip(Struct, frozen=True):
 
 
 class Figures(Struct, frozen=True):
-    """A copy, for any thread. `waiting` is still to be said; `round_trips` took `round_trip_seconds` together."""
+    """A copy, for any thread. `waiting` is still to be said; `round_trips` took `round_trip_seconds` together.
+
+    `backlog`: records of the past that are still to be said; `backlog_oldest`: Unix time of the first of them.
+    """
 
     connects: int
     failures: dict[str, int]
@@ -33,6 +36,8 @@ class Figures(Struct, frozen=True):
     round_trip: RoundTrip | None
     waiting: int
     dropped: dict[str, int]
+    backlog: int = 0
+    backlog_oldest: float | None = None
 
 
 class Counters:

@@ -5,7 +5,6 @@ renewed certificate and a changed password count at once, and what hangs holds u
 """
 
 import contextlib
-import errno
 import socket
 import ssl
 import threading
@@ -22,9 +21,24 @@ from stoker.link.words import LinkError
 TCP_TIMEOUT = 10.0  # seconds for each address of a name
 HANDSHAKE_TIMEOUT = 10.0  # seconds for the proxy, for TLS, and for the WebSocket
 LOOK_WITHIN = 5.0  # seconds
+CHUNK = 16384  # bytes
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME (openssl, x509_vfy.h)
 
 Socket = socket.socket | websocket.WebSocket
+
+
+class _Plain(socket.socket):
+    """Takes no more at once than is good: paho asks for all that a packet announces, and memory is made for it."""
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        return super().recv(min(size, CHUNK), flags)
+
+
+class _Encrypted(ssl.SSLSocket):
+    """The same with TLS."""
+
+    def recv(self, buflen: int = CHUNK, flags: int = 0) -> bytes:
+        return super().recv(min(buflen, CHUNK), flags)
 
 
 class Reached(NamedTuple):
@@ -38,6 +52,7 @@ class Dial:
     """One try. `start` it and wait until it is `done`: it sets the waker then. `give_up` instead, where it hangs."""
 
     def __init__(self, settings: Mqtt, waker: Waker) -> None:
+        self.place = words.place(settings)
         self.step = "reading the files"
         self._settings = settings
         self._waker = waker
@@ -137,8 +152,10 @@ class Dial:
         self.step = f"connecting to {host}"
         error: OSError | None = None
         for family, kind, protocol, _, place in places:
+            if self._given_up:
+                break
             try:
-                sock = socket.socket(family, kind, protocol)
+                sock = _Plain(family, kind, protocol)
             except OSError as failure:  # an address of a family that this system does not have
                 error = error or failure
                 continue
@@ -161,12 +178,13 @@ class Dial:
         except ssl.SSLCertVerificationError as error:
             raise words.explain(error, settings, self._shown_certificate()) from None
         except (OSError, ValueError) as error:
-            if isinstance(error, ConnectionError) and error.errno != errno.ECONNREFUSED:
+            if isinstance(error, ConnectionError):
                 raise words.hung_up(settings) from None
             raise words.explain(error, settings) from None
 
     def _wrapped(self, tcp: Any, context: ssl.SSLContext, timeout: float) -> ssl.SSLSocket:
         host = self._settings.address[0]
+        context.sslsocket_class = _Encrypted
         sock = context.wrap_socket(tcp, server_hostname=host, do_handshake_on_connect=False)
         try:
             sock.settimeout(timeout)  # for all of it
@@ -177,12 +195,11 @@ class Dial:
         return sock
 
     def _websocket(self, sock: Any, headers: Mapping[str, str]) -> websocket.WebSocket:
-        settings = self._settings
+        settings, until = self._settings, monotonic() + HANDSHAKE_TIMEOUT
         self.step = f"the WebSocket of {settings.address[0]}"
+        place = words.place(settings).removesuffix(":443" if settings.tls.enabled else ":80")  # as browsers name it
         try:
-            found = websocket.upgrade(
-                sock, words.place(settings), settings.websocket.path, headers, monotonic() + HANDSHAKE_TIMEOUT
-            )
+            found = websocket.upgrade(sock, place, settings.websocket.path, headers, until)
         except OSError as error:
             raise words.explain(error, settings) from None
         if isinstance(found, websocket.WebSocket):

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish, Stop
 from stoker.link import words
 from stoker.link.backoff import LASTED, Pace, Turns
@@ -30,8 +32,10 @@ if TYPE_CHECKING:
     from stoker.backlog import Backlog  # and SQLite with it, which only the daemon needs
 
 DIAL_WITHIN = 60.0  # seconds for files, name server, TCP and TLS; then they hang
-MOST_HANGING = 3  # threads that are left behind so; then no other is risked until one of them ends
+MOST_HANGING = 3  # threads that are left behind so for each broker; then no other is risked until one of them ends ...
+HANGING_ENDS = 3600.0  # seconds; ... and where none does, a fresh process is all that is left to try
 CONNACK_WITHIN = 10.0  # seconds after TCP and TLS stand
+FILTERS_AT_ONCE = 8  # in one SUBSCRIBE; AWS IoT Core hangs up on more
 STAND_WITHIN = 30.0  # seconds that we are not online, because the broker refuses a subscription
 SIGN_WITHIN = 120.0  # seconds; a thread that has given no sign of life for so long hangs
 LONGEST_LOOK = 5.0  # seconds between two looks at it that count: who was away himself knows no more
@@ -85,6 +89,7 @@ class Link:
         self._signs: int = 0  # of life, given by the thread
         self._seen: int = 0  # of them, by who looks for them; when last; and for how long there was no new one
         self._looked, self._silent = math.inf, 0.0
+        self._stuck_since = math.inf  # by `now`: since then nothing but hanging tries
         # from here on the thread's own
         self._settings = self._brokers[0]  # of the broker in turn
         self._turns = Turns(len(self._brokers), settings.reconnect_max)
@@ -93,6 +98,7 @@ class Link:
         self._up_since = math.inf
         self._hanging: list[Dial] = []
         self._subscriptions = Subscriptions()
+        self._quality: int = 1  # of service, with which we subscribe
         self._hopeless = set[str]()  # filters that were not worth waiting for the last time
         self._refused_topics: set[str] = set()
         self._past_due = math.inf  # when the next message of the past may be said
@@ -121,7 +127,12 @@ class Link:
         """What was counted so far; see `Counters.figures`."""
         with self._lock:
             waiting, dropped = self._outbox.waiting, dict(self._outbox.dropped_total)
-        return self._counters.figures(waiting, dropped, new_period)
+        counted = self._counters.figures(waiting, dropped, new_period)
+        if (past := self._backlog) is None:
+            return counted
+        if lost := past.dropped_total:
+            dropped["backlog"] = lost
+        return replace(counted, backlog=past.waiting, backlog_oldest=past.oldest, dropped=dropped)
 
     def close(self, timeout: float) -> bool:
         """Say what is left, disconnect so that the will stays silent, and end within `timeout` seconds.
@@ -140,16 +151,17 @@ class Link:
         return self._all_said
 
     def hangs(self, now: float) -> bool:
-        """Whether the thread is dead, or has given no sign of life for long although it is never silent for a minute.
+        """Whether only a fresh process can help: the thread is dead, or gives no sign of life, or all its tries hang.
 
-        To be asked again and again. A pause of the whole program is not held against the thread.
+        To be asked again and again with `now`. A pause of the whole program is not held against the thread.
         """
         seen = self._signs
         self._silent += min(max(0.0, now - self._looked), LONGEST_LOOK)
         self._looked = now
         if seen != self._seen or self._closing:
             self._seen, self._silent = seen, 0.0
-        return self._silent >= SIGN_WITHIN or (self._signs > 0 and not self._closing and not self._thread.is_alive())
+        dead = self._signs > 0 and not self._closing and not self._thread.is_alive()
+        return dead or self._silent >= SIGN_WITHIN or now - self._stuck_since >= HANGING_ENDS
 
     # --- the thread ---------------------------------------------------------------------------------------------------
 
@@ -191,15 +203,16 @@ class Link:
         return None
 
     def _connect(self) -> LinkError | None:
-        failure = None
+        failures: list[LinkError] = []
         for version in self._versions():
             failure = self._converse(version)
             if failure is None or failure.reason not in OTHER_VERSION:
-                break
+                return failure
             if failure.reason == "protocol":  # said in so many words, so worth remembering
                 (self._refuse_5.add if version == "5" else self._refuse_5.discard)(self._settings.address)
             log.debug("%s", failure.text)
-        return failure
+            failures.append(failure)
+        return min(failures, key=lambda failure: failure.reason == "protocol")  # of two, what else was wrong
 
     def _versions(self) -> tuple[Version, ...]:
         chosen = self._settings.protocol
@@ -232,6 +245,7 @@ class Link:
             waker=self._waker,
             now=self._now,
         )
+        self._subscriptions, self._refused_topics = Subscriptions(), set()
         try:
             line.open(self._dial())
             self._meet(line, version)
@@ -239,6 +253,8 @@ class Link:
                 self._turn(line, self._mind(line))
             self._take_leave(line)
         except LinkError as failure:
+            if self._subscriptions.unanswered:
+                self._subscribe_otherwise(failure)
             return failure
         finally:
             line.close()
@@ -246,12 +262,27 @@ class Link:
                 self._outbox.offline()
         return None
 
+    def _subscribe_otherwise(self, failure: LinkError) -> None:
+        """Ask with the other quality of service the next time.
+
+        RabbitMQ hangs up on a client whose queue for QoS 1 is on a node that is gone, for as long as it is gone. QoS 0
+        has no such queue, and loses us nothing: what a broker keeps for a client that is away is never wanted here.
+        AWS IoT Core hangs up on a topic that it forbids.
+        """
+        self._quality = 1 - self._quality
+        failure.text += " without an answer to our subscriptions: does it forbid one of our topics?"
+        failure.text += f" The next try asks for QoS {self._quality}"
+
     def _dial(self) -> Reached:
         """A way to the broker. What hangs on it is left behind."""
         self._hanging = [dial for dial in self._hanging if dial.running]
-        if len(self._hanging) >= MOST_HANGING:
-            steps = ", ".join(sorted({dial.step for dial in self._hanging}))
+        here = [dial.step for dial in self._hanging if dial.place == words.place(self._settings)]
+        if len(here) >= MOST_HANGING:
+            if len(self._hanging) >= MOST_HANGING * len(self._brokers):
+                self._stuck_since = min(self._stuck_since, self._now())
+            steps = ", ".join(sorted(set(here)))
             raise LinkError("hangs", f"{MOST_HANGING} tries hang still ({steps}): no other before one of them ends")
+        self._stuck_since = math.inf
         dial, until = Dial(self._settings, self._waker), monotonic() + DIAL_WITHIN
         dial.start()
         while not dial.done and not self._closing and monotonic() < until:
@@ -269,7 +300,6 @@ class Link:
         refuses all of them for a while. One that it goes on refusing must not keep us silent for ever: then we are
         online without it, have told so, and do not wait for it the next time.
         """
-        self._subscriptions, self._refused_topics = Subscriptions(), set()
         self._greeted, self._past_due = False, math.inf
         until, broker = monotonic() + CONNACK_WITHIN, words.place(self._settings)
         while not line.accepted and not self._closing:
@@ -289,7 +319,7 @@ class Link:
             self._turn(line, min(until, self._in_time(), self._subscriptions.next_retry(self._wanted)))
 
     def _up(self, broker: str, version: Version) -> None:
-        self._tries, self._up_since = 0, monotonic()
+        self._tries, self._up_since, self._quality = 0, monotonic(), 1
         with self._lock:
             dropped = self._outbox.dropped()
             self._outbox.online()  # before anybody hears of it: the answer to LinkUp is to be said
@@ -370,14 +400,16 @@ class Link:
         if surplus := standing.surplus(wanted):
             line.unsubscribe(surplus)
         self._subscribe(line)
-        for name in standing.missing(wanted, now):
+        for name in [name for name in standing.missing(wanted, now) if not is_filter(name)]:
             standing.refused(name)
             self._tell(Notice("subscription-refused", f"{name!r} is no topic filter that MQTT allows"))
 
     def _subscribe(self, line: Connection) -> None:
         now = monotonic()
-        if proper := [name for name in self._subscriptions.missing(self._wanted, now) if is_filter(name)]:
-            self._subscriptions.asked(line.subscribe(proper), proper, now)
+        proper = [name for name in self._subscriptions.missing(self._wanted, now) if is_filter(name)]
+        if proper and not self._subscriptions.unanswered:  # NATS may take seconds for each
+            names = proper[:FILTERS_AT_ONCE]
+            self._subscriptions.asked(line.subscribe(names, self._quality), names, now)
 
     def _mind_outbox(self, line: Connection) -> None:
         while (publish := self._next(line)) is not None:
@@ -407,7 +439,7 @@ class Link:
     def _mind_past(self, line: Connection) -> float:
         """Say the next message of the past, where it is time and nothing else waits. When to look again."""
         with self._lock:
-            idle = self._outbox.idle
+            idle = self._outbox.idle and self._outbox.unacknowledged < line.room
         if self._closing or not idle or self._backlog is None or not self._backlog.waiting:
             return math.inf
         if monotonic() >= self._past_due:

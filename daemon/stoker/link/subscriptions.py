@@ -14,7 +14,7 @@ MOST_DOUBLINGS = 16
 REFUSED = 0x80  # and every code above
 FOR_GOOD = frozenset({0x87, 0x8F, 0x9E, 0xA1, 0xA2})
 """Codes of MQTT 5 by which a broker says that this is no passing trouble: no right, no such filter."""
-SUBACK_WITHIN = 10.0  # seconds
+SUBACK_WITHIN = 30.0  # seconds; a line that is dead is found sooner by its silence
 
 
 class Subscriptions:

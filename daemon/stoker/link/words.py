@@ -59,7 +59,7 @@ HUNG_UP = "{broker} hung up during the TLS handshake: is that its TLS port (ofte
 TLS: tuple[tuple[str, str, str], ...] = (
     ("WRONG_VERSION_NUMBER", "no-tls", "{broker} does not speak TLS: set mqtt.port to its TLS port (often 8883)"),
     ("RECORD_LAYER_FAILURE", "no-tls", "{broker} does not speak TLS: set mqtt.port to its TLS port (often 8883)"),
-    ("EOF", "hung-up", HUNG_UP),
+    ("EOF", "tls-closed", HUNG_UP),
     (
         "CERTIFICATE_REQUIRED",
         "client-certificate",
@@ -290,12 +290,8 @@ def no_websocket(status: int, reason: str, settings: Mqtt) -> LinkError:
 
 
 def hung_up(settings: Mqtt) -> LinkError:
-    """TCP stood, then the broker closed in the middle of the TLS handshake.
-
-    Perhaps the port is wrong. But a load balancer does the same while its broker is away, and nobody wants to wait for
-    long when that is back: so it needs no person.
-    """
-    return LinkError("hung-up", HUNG_UP.format(broker=place(settings)))
+    """TCP stood, then the broker closed in the middle of the TLS handshake."""
+    return LinkError("tls-closed", HUNG_UP.format(broker=place(settings)))
 
 
 def closed_early(settings: Mqtt, version: str) -> LinkError:

@@ -1,27 +1,42 @@
-"""What the nodes of every cluster have in common: a process each, ended by its own id, TLS, and one user.
+"""What every cluster of the stories has: three nodes on this machine, a process each, ended by its own id.
 
-A node is reached like a Mosquitto of `broker.mosquitto`: the same names say where it is and how to log in.
+A node is reached like a Mosquitto of `broker.mosquitto`: over TLS, as a user with a password.
 """
 
 import os
+import shutil
 import signal
 import subprocess
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pytest
+
+from broker.cluster.witness import serves
 from broker.mosquitto import HOST, Authority, free_port
 
 NAMES = ("a", "b", "c")
-PASSWORD = "s3cret"
+SERVE_TIMEOUT = 120.0  # seconds; an Erlang machine takes its time on a busy computer
 END_TIMEOUT = 10.0  # seconds
 
 
+def server(path: str, package: str) -> str:
+    """The full path of a server. Without it the story is skipped, and fails where CI is set."""
+    if found := shutil.which(path, path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"):
+        return found
+    reason = f"there is no {Path(path).name} on this machine (Debian: make test-cluster installs {package})"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 class Node(ABC):
-    """One server of a cluster in a folder of its own, with MQTT on `port`."""
+    """One server in a folder of its own, with MQTT on `port`."""
 
     host = HOST
-    users: Mapping[str, str] = {"shed": PASSWORD, "observer": PASSWORD}
+    users: Mapping[str, str] = {"shed": "s3cret"}
 
     def __init__(self, name: str, directory: Path, authority: Authority) -> None:
         self.name = name
@@ -33,12 +48,17 @@ class Node(ABC):
         self._log = self.directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
 
+    def __repr__(self) -> str:
+        return f"node {self.name}"
+
     @abstractmethod
     def command(self) -> tuple[Sequence[str], Mapping[str, str]]:
         """What runs it: the arguments, and what its environment has beside ours."""
 
     def start(self) -> None:
         """Begin, or begin again with what is on its disk. Returns at once."""
+        if self._process is not None:
+            return
         arguments, environment = self.command()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -53,19 +73,17 @@ class Node(ABC):
             self._process = None
 
     def freeze(self) -> None:
-        """Let it fall silent with every connection open."""
+        """Let it fall silent with every connection open, for as long as it lives."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
-    def thaw(self) -> None:
-        """Let it go on after `freeze`."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
-
-    @property
-    def ended(self) -> bool:
-        """Whether it ended by itself."""
-        return self._process is not None and self._process.poll() is not None
+    def wait(self) -> None:
+        """Until it serves clients."""
+        give_up = time.monotonic() + SERVE_TIMEOUT
+        while not serves(self):
+            assert self._process is not None
+            if self._process.poll() is not None or time.monotonic() > give_up:
+                pytest.fail(f"node {self.name} does not serve: {self.log[-5000:]}")
 
     @property
     def log(self) -> str:
@@ -77,3 +95,26 @@ class Node(ABC):
         path = self.directory / f"{user}.password"
         path.write_text(self.users[user] + "\n")
         return path
+
+
+class Cluster:
+    """Three nodes that know each other."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.nodes = nodes
+
+    def heal(self) -> None:
+        """Start what does not run, and wait until every node serves."""
+        for node in self.nodes:
+            node.start()
+        for node in self.nodes:
+            node.wait()
+
+    def kill_nodes(self) -> None:
+        """Let all of them vanish at once."""
+        for node in self.nodes:
+            node.kill()
+
+    def end(self) -> None:
+        """When the stories are over."""
+        self.kill_nodes()
