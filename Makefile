@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 DEBIAN_PACKAGES := mosquitto libsystemd-dev pkg-config gcc python3-dev swig
 CLUSTERS := nats-server rabbitmq-server
 
-.PHONY: help demo test test-cluster check clean debian-packages
+.PHONY: help demo test test-cluster soak check clean debian-packages
 .NOTPARALLEL:
 
 help: ## this list
@@ -25,6 +25,9 @@ test: debian-packages $(VENV)/test.stamp $(VENV)/systemd.built $(VENV)/pi.built 
 test-cluster: $(VENV)/test.stamp ## NATS and RabbitMQ, three nodes each, that lose nodes (some minutes)
 	@scripts/debian-packages mosquitto $(CLUSTERS) || echo "(the tests that need them are skipped)"
 	@$(BIN)/python -m pytest -m cluster tests/broker/cluster $(ARGS)
+
+soak: debian-packages $(VENV)/test.stamp ## 20 minutes of random faults (ARGS="--minutes 1 --seed 7", ARGS=--figures)
+	@PYTHONPATH=daemon:drivers:tests $(BIN)/python -m soak $(ARGS)
 
 check: $(VENV)/check.stamp ## format, lint, types, and who may import what
 	$(BIN)/ruff format --check --quiet
