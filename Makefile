@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+LAB ?= base
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 DEBIAN_PACKAGES := mosquitto libsystemd-dev pkg-config gcc python3-dev swig
 CLUSTERS := nats-server rabbitmq-server
 
-.PHONY: help demo test test-cluster check clean debian-packages
+.PHONY: help demo test test-cluster test-system deb soak check clean debian-packages
 .NOTPARALLEL:
 
 help: ## this list
@@ -25,6 +26,17 @@ test: debian-packages $(VENV)/test.stamp $(VENV)/systemd.built $(VENV)/pi.built 
 test-cluster: $(VENV)/test.stamp ## NATS and RabbitMQ, three nodes each, that lose nodes (some minutes)
 	@scripts/debian-packages mosquitto $(CLUSTERS) || echo "(the tests that need them are skipped)"
 	@$(BIN)/python -m pytest -m cluster tests/broker/cluster $(ARGS)
+
+test-system: $(VENV)/test.stamp ## a real systemd, GPIO and thermometer, in machines of its own (root, Debian 12)
+	@scripts/debian-packages openssh-client || echo "(the tests that need them are skipped)"
+	@[ "$$(id -u)" != 0 ] || [ "$$(dpkg --print-architecture)" != amd64 ] || tests/system/lab/build $(LAB)
+	@$(BIN)/python -m pytest -m system tests/system $(ARGS)
+
+deb: $(VENV)/made.stamp ## the Debian packages for amd64 and arm64, into dist/
+	@$(BIN)/python packaging/deb.py
+
+soak: debian-packages $(VENV)/test.stamp ## 20 minutes of random faults (ARGS="--minutes 1 --seed 7", ARGS=--figures)
+	@PYTHONPATH=daemon:drivers:tests $(BIN)/python -m soak $(ARGS)
 
 check: $(VENV)/check.stamp ## format, lint, types, and who may import what
 	$(BIN)/ruff format --check --quiet

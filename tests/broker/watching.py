@@ -146,6 +146,14 @@ class Observer:
                 seen = [(message.topic, message.payload) for message in self.messages]
                 raise AssertionError(f"not {what} but {seen}")
 
+    def lost(self) -> None:
+        """Its broker is about to go."""
+        self._subscribed.clear()
+
+    def back(self) -> None:
+        """Until it hears again."""
+        assert self._subscribed.wait(PATIENCE)
+
     def close(self) -> None:
         """Leave."""
         self._client.disconnect()

@@ -66,6 +66,8 @@ class Daemon:
         self._head = f'[device]\nid = "{device}"\nstate_dir = "{self.directory}"\n'
         self.configure(configuration)
         self.process: subprocess.Popen[bytes] | None = None
+        self.environment: dict[str, str] = {}  # beside our own
+        self.before: list[str] = []  # the command that starts it, such as unshare
 
     def configure(self, configuration: str) -> None:
         """Write the file anew; `{relay}` in it is where the heater writes."""
@@ -73,8 +75,8 @@ class Daemon:
 
     def start(self, *arguments: str) -> "Daemon":
         with self._log.open("ab") as log:
-            command = [*STOKER, "run", "--config", str(self.config), *arguments]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment())
+            command = [*self.before, *STOKER, "run", "--config", str(self.config), *arguments]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment() | self.environment)
         return self
 
     def signal(self, number: signal.Signals) -> None:

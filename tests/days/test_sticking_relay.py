@@ -41,6 +41,51 @@ def test_the_relay_sticks_and_every_other_output_goes_off() -> None:
     assert house.stove.on
 
 
+def alarmed() -> Neighbours:
+    house = sticking()
+    house.run_until(lambda: house.said("room/fault") == "stuck-on", within=2 * DAY)
+    return house
+
+
+@pytest.mark.parametrize("days", [0, 3], ids=["at once", "days later, when it gets no warmer"])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_reset_while_it_still_sticks(days: int, restarted: bool) -> None:
+    """What was learnt of the room says how soon it would have cooled; after a restart that is unknown."""
+    house = alarmed()
+    house.run(days * DAY)
+    if restarted:
+        house = Neighbours(room=house.room, remembered=house.memory, target=20.0)
+        house.run(60)
+        assert house.said("room/fault") == "stuck-on"
+    house.order("room/fault/reset", "reset")
+    assert house.said("room/fault") == "none"
+    house.run(300)
+    assert house.stove.on
+    house.run_until(lambda: house.said("room/fault") == "stuck-on", within=(20 if restarted else 12) * HOUR)
+
+    assert house.room.air > 25.0
+    assert any("although reset" in event["text"] for event in house.events("fault") if event["zone"] == "room")
+    assert not house.stove.on
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("outside", [3.0, 15.0])
+@pytest.mark.parametrize("hours", [0, 24])
+def test_a_reset_once_it_is_mended(hours: int, outside: float, restarted: bool) -> None:
+    house = alarmed()
+    house.room.stage("")
+    house.room.outside_mean = outside
+    house.run(hours * HOUR)
+    if restarted:
+        house = Neighbours(room=house.room, remembered=house.memory, target=20.0)
+        house.run(60)
+    house.order("room/fault/reset", "reset")
+    house.run(3 * DAY)
+
+    assert house.said("room/fault") == "none"
+    assert house.cellar_is_well()
+
+
 def winter_sun(house: SimulatedHouse, watts: float, days: int) -> None:
     """From nine to five each day."""
     for _ in range(days):

@@ -838,6 +838,12 @@ def test_limits_of_a_zone_that_are_not_wise(desk: Desk, lines: str, said: str) -
         ("pin = 17", 'max_on = "2d"', "heaters.radiator.max_on: may stay on for 2d without a rest; 1d is much"),
         ("pin = 17", "max_on = 5", "heaters.radiator.max_on: max_on 5s ends heating before min_on 10s"),
         (
+            "pin = 17",
+            'max_on = "20min"',
+            "heaters.radiator.max_on: rests 30min after 20min on: a heater without effect, or a sensor that slipped "
+            "away, is hardly ever noticed",
+        ),
+        (
             'driver = "mock"',
             "max_rate = 0",
             "thermometers.inside.max_rate: a sensor may leap to any temperature and be believed at once; "

@@ -13,6 +13,14 @@ from system.machines import X86, Container, Machine, RaspberryPi, why_not
 
 ROOT = Path(__file__).parents[2]
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All in this folder wait for `make test-system`."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("system")
+
+
 MakeContainer = Callable[..., Container]
 
 

@@ -82,6 +82,7 @@ class Check(Tree):
         self._warn_of_mqtt(mqtt)
         self._warn_of_metrics(metrics)
         self._warn_of_zones(settings)
+        self._warn_of_devices(settings)
         self._warn_of_presence(settings.presence)
         return Config(
             core=settings,
@@ -411,6 +412,8 @@ class Check(Tree):
                 text = f"{show_seconds(stale_after)} is no longer than its thermometer's interval: hardly any heat"
                 self._warning(text, (*key, "stale_after"), interval)
             self._warn_of_interlocks(key, zone)
+
+    def _warn_of_devices(self, settings: core.Settings) -> None:
         for name, thermometer in settings.thermometers.items():
             if not thermometer.max_rate and ("thermometers", name, "max_rate") in self._origin:
                 text = "a sensor may leap to any temperature and be believed at once; 10 K a minute is fast for a room"
@@ -422,6 +425,10 @@ class Check(Tree):
             elif heater.max_on < heater.min_on:
                 text = f"max_on {show_seconds(heater.max_on)} ends heating before min_on {show_seconds(heater.min_on)}"
                 self._warning(text, ("heaters", name, "max_on"), ("heaters", name, "min_on"))
+            elif heater.max_on < heater.max_on_rest and not heater.max_on_latch:
+                text = f"rests {show_seconds(heater.max_on_rest)} after {show_seconds(heater.max_on)} on"
+                text += ": a heater without effect, or a sensor that slipped away, is hardly ever noticed"
+                self._warning(text, ("heaters", name, "max_on"), ("heaters", name, "max_on_rest"))
         if not settings.max_restarts:
             self._warning("a crash that comes with each heating goes on and on", ("device", "max_restarts"))
 

@@ -179,14 +179,16 @@ def _max_on(situation: Situation) -> str:
 INTERLOCKS = (
     Interlock(
         Reason.STUCK_ON,
-        "since the relay went off the room got warmer for `stuck_on_after`, by `stuck_on_rise`, without any fall",
+        "since the relay went off the room got warmer for `stuck_on_after`, by `stuck_on_rise`, without any fall; "
+        "after a reset of this fault: no fall within `runaway_test`",
         "alarm, latched; every other output of the device off",
         _stuck_on,
         latches=_stuck_here,
     ),
     Interlock(
         Reason.RUNAWAY,
-        "heating for `runaway_after` without any rise, and then no difference when off: slipped sensor, dead heater",
+        "heating for `runaway_after` without any rise, and then no difference between off and on: "
+        "slipped sensor, dead heater",
         "off, latched",
         _runaway,
         latches=_always,
@@ -227,8 +229,8 @@ INTERLOCKS = (
     Interlock(
         Reason.HEATER_TEST,
         "heating for `runaway_after` without any rise",
-        "off until the room cools faster than before: the heater is only too weak, and heat returns; "
-        "at most `runaway_test`, then `runaway`",
+        "off, for half of `runaway_test` at most, and on again: where that makes a difference, the heater is only too "
+        "weak, and heat stays; where it makes none, `runaway`",
         _heater_test,
         fault=False,
     ),

@@ -88,7 +88,7 @@ class Zone(Struct, frozen=True, kw_only=True):
     ] = 14400.0
     runaway_test: Annotated[
         Seconds,
-        Meta(ge=60, le=172800, description="longest test: off, and no effect within this is a runaway"),
+        Meta(ge=60, le=172800, description="longest test: off for half of it, then on; no difference is a runaway"),
     ] = 21600.0
     stuck_on_after: Annotated[
         Seconds,

@@ -78,7 +78,7 @@ class Zone:
         self.window = OpenWindow(settings.window.fall or math.inf, settings.window.within, settings.window.suspend)
         self.forbidding: interlocks.Interlock | None = None
         self.fault: interlocks.Latched | None = None
-        self.evidence = Evidence(settings)
+        self.evidence = Evidence(settings, stale_after)
         self.celsius: float | None = None  # what was seen last
         self._before: float | None = None  # the reading before that
         self._seen_at = -math.inf  # when it was measured
@@ -130,8 +130,9 @@ class Zone:
                 self.by_hand = None if on is None else ByHand(on, now.mono + self.settings.order_hold)
             case ResetFault():
                 if self.fault:  # with nothing latched, a test of the heater goes on
+                    stuck = self.fault.reason is Reason.STUCK_ON
                     self.fault = self.forbidding = None
-                    self.evidence = Evidence(self.settings)
+                    self.evidence = Evidence(self.settings, self.stale_after, self.evidence if stuck else None)
 
     def _change_mode(self, mode: str | None) -> None:
         """The last word counts: an order by hand ends, in off a boost, and coming to auto a target ordered before."""

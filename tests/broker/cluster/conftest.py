@@ -13,12 +13,11 @@ from daemon.conftest import daemon  # noqa: F401 - a fixture
 
 
 @pytest.fixture
-def cluster(started: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def cluster(started: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """The file's cluster, with every node at work."""
     monkeypatch.setattr(running, "PATIENCE", 120.0)
     started.heal()
-    yield started
-    started.nodes[0].kill()  # it may be frozen
+    return started
 
 
 @pytest.fixture

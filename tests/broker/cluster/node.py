@@ -47,6 +47,7 @@ class Node(ABC):
         self.directory.mkdir(parents=True)
         self._log = self.directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._frozen = False
 
     def __repr__(self) -> str:
         return f"node {self.name}"
@@ -56,7 +57,9 @@ class Node(ABC):
         """What runs it: the arguments, and what its environment has beside ours."""
 
     def start(self) -> None:
-        """Begin, or begin again with what is on its disk. Returns at once."""
+        """Begin, or begin again with what is on its disk. Returns at once; no news to one that runs."""
+        if self._frozen:
+            self.kill()
         if self._process is not None:
             return
         arguments, environment = self.command()
@@ -71,11 +74,13 @@ class Node(ABC):
             self._process.kill()
             self._process.wait(END_TIMEOUT)
             self._process = None
+        self._frozen = False
 
     def freeze(self) -> None:
         """Let it fall silent with every connection open, for as long as it lives."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        self._frozen = True
 
     def wait(self) -> None:
         """Until it serves clients."""
@@ -109,6 +114,10 @@ class Cluster:
             node.start()
         for node in self.nodes:
             node.wait()
+
+    def at(self, place: str) -> Node:
+        """The node at this host:port."""
+        return next(node for node in self.nodes if f"{node.host}:{node.port}" == place)
 
     def kill_nodes(self) -> None:
         """Let all of them vanish at once."""

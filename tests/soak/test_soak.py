@@ -1,0 +1,14 @@
+"""A minute of random faults, as `make soak` does it for twenty."""
+
+from pathlib import Path
+
+import pytest
+
+from broker.mosquitto import program
+from soak.soak import soak
+
+
+def test_a_minute_of_random_faults_loses_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program("mosquitto")
+    outcome = soak(tmp_path, minutes=1, seed=7, tell=print)
+    assert outcome.complaints == [], f"{outcome.text}\n{capsys.readouterr().out}"
