@@ -96,7 +96,7 @@ def test_it_sees_whether_the_clock_is_right(machine: Machine) -> None:
     )
     outside = machine.run(f'python3 -c "{looks}"')
     unit = machine.run("cat /lib/systemd/system/stoker.service")
-    drop_in = f"[Service]\nType=oneshot\nRestart=no\nExecStartPre=\nExecStopPost=\nExecStart=\n"
+    drop_in = "[Service]\nType=oneshot\nRestart=no\nExecStartPre=\nExecStopPost=\nExecStart=\n"
     drop_in += f'ExecStart=python3 -c "{looks}"\n'
     machine.put(unit, "/run/systemd/system/looker.service")
     machine.put(drop_in, "/run/systemd/system/looker.service.d/looks.conf")
