@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stoker.core.pi import PI, Demand, Pulses
@@ -63,6 +63,7 @@ LOOKS = st.lists(
 
 @settings(deadline=None)
 @given(LOOKS, st.floats(1.0, 600.0), st.floats(1.0, 600.0), st.floats(0.0, 0.1))
+@example([(0.0, 0.0, 5.0, "demand", None)] * 3 + [(0.0, 17.0, 17.0, "demand", 0.0)], 1.0, 1.0, 0.0625)
 def test_the_duty_is_a_share_and_minimum_times_are_kept_and_the_same_question_has_the_same_answer(
     looks: list[tuple[float, float, float, str, float | None]], min_on: float, min_off: float, curve: float
 ) -> None:

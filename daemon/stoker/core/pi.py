@@ -165,9 +165,9 @@ class Pulses:
             most = max(self.min_on, self.min_off, SOONEST)
             self._carried = self._owed = min(max(self._owed, -most), most)
             self._start, self._paused = now, False
-            if self._after_heat:  # a cycle after full heat is in the middle of its pause
+            if self._after_heat and self._share(duty) < self.cycle:  # it is in the middle of the pause after its pulse
                 self._start -= (self.cycle + self._share(duty)) / 2
-                self._after_heat = False
+            self._after_heat = False
         end = self._start + self._share(duty)
         self._paused = self._paused or now >= end  # one pulse in a cycle, whatever the duty does after it
         on = not self._paused

@@ -211,11 +211,12 @@ class Connection:
             raise self._ended() from None
         self._must_be_awake()
         self._heard = monotonic()
-        # brokers of 3.1.1 know no LARGEST_PACKET, and paho gathers 256 MB: what is too large is dropped as it comes
-        del cast(Any, self._client)._in_packet["packet"][LARGEST_PACKET:]
 
     def _cut(self) -> None:
-        """Keep the beginning of a packet that is too large: enough to acknowledge it and to tell of it."""
+        """Keep the beginning of a packet that is too large: enough to acknowledge it and to tell of it.
+
+        Brokers of 3.1.1 know no LARGEST_PACKET, and paho gathers as much as 256 MB.
+        """
         coming: dict[str, Any] = cast(Any, self._client)._in_packet
         if len(coming["packet"]) > LARGEST_PACKET:
             self._oversized = coming["remaining_length"]
@@ -346,9 +347,7 @@ def _incoming(message: paho.MQTTMessage, at: float, oversized: int) -> Message |
         ("correlation", len(correlation), LARGEST_CORRELATION),
     ):
         if size > most:
-            return Notice(
-                "too-large", f"a {what} of at least {size} bytes came on {topic}: dropped, the most is {most}"
-            )
+            return Notice("too-large", f"a {what} of {size} bytes came on {topic}: dropped, the most is {most}")
     expiry = getattr(message.properties, "MessageExpiryInterval", None)
     return Message(
         topic,
