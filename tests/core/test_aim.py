@@ -56,8 +56,7 @@ def test_an_absence_lowers_what_was_ordered_and_never_raises_it() -> None:
 
 def test_a_target_ordered_holds_to_the_second_and_says_when_it_ends() -> None:
     orders = ordered(target=18.0, target_until=NOON.wall + 600.0)
-    week = planned()
-    assert aim(AUTO, orders, week, away=False, now=NOON) == Aim(18.0, "as ordered", until=1600.0, entry=week.entry)
+    assert aim(AUTO, orders, planned(), away=False, now=NOON) == Aim(18.0, "as ordered", until=1600.0)
     later = Now(1600.0, NOON.wall + 600.0)
     assert aim(AUTO, orders, planned(), away=False, now=later).target == 21.5
 

@@ -77,6 +77,21 @@ def test_a_target_ordered_in_between_holds_until_the_next_change_also_over_a_res
     assert again.said("room/target") == "17.0"
 
 
+@pytest.mark.parametrize("hour", [1.0, 5.6], ids=["before the early start", "in the midst of it"])
+def test_a_target_ordered_by_night_is_not_lost_to_an_early_start(hour: float) -> None:
+    made = SimulatedHouse(mode="auto", room=Room(start=17.0), schedule={"daily": ("06:30 comfort", "22:00 eco")})
+    made.connect()
+    until(made, hour)
+    assert made.state()["because"].startswith("early for") is (hour > 5)
+    made.order("room/target/set", "15")
+    for step in range(1, 21):
+        until(made, hour + (6.49 - hour) * step / 20)
+        assert (made.said("room/target"), made.state()["because"]) == ("15.0", "as ordered")
+    assert not made.relay.on
+    until(made, 6.51)
+    assert made.said("room/target") == "20.0", "and it ends with the schedule's change"
+
+
 def test_a_clock_that_is_not_right_yet_rests_the_schedule_and_says_so() -> None:
     made = SimulatedHouse(room=Room(start=15.0), mode="auto", optimum_start=False, schedule=WEEK, target=16.0)
     made.synchronised = False

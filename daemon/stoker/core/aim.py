@@ -65,8 +65,7 @@ def _chosen(settings: Settings, orders: Orders, planned: Aim | None, now: Now) -
 def _base(settings: Settings, orders: Orders, planned: Aim | None, now: Now) -> Aim:
     """Without boost, preset and absence."""
     if orders.target is not None and now.wall < orders.target_until:
-        entry = planned.entry if planned else None
-        return Aim(orders.target, "as ordered", until=now.mono + orders.target_until - now.wall, entry=entry)
+        return Aim(orders.target, "as ordered", until=now.mono + orders.target_until - now.wall)
     if planned and planned.entry:
         return planned._replace(until=now.mono + planned.entry.until - now.wall)
     if mode(settings, orders) == "auto" and not now.synchronised:

@@ -279,7 +279,10 @@ class Zone:
         return self._plan[1] if self._plan else None
 
     def _look_ahead(self, view: View, now: Now) -> None:
-        """Aim at the schedule's next target early, where the room needs that long; once begun it stays begun."""
+        """Aim at the schedule's next target early, where the room needs that long; once begun it stays begun.
+
+        Only where the schedule decides: a target or a preset that somebody ordered stands above an early start too.
+        """
         celsius, entry = view.seen.celsius, self.aim.entry
         if entry is None or self._plan is None or celsius is None or not self.settings.optimum_start:
             return
