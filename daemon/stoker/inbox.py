@@ -7,8 +7,10 @@ import contextlib
 import math
 import queue
 import time
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from stoker import clock
 from stoker.core.messages import Now, Stop
 
 LIMIT = 1000  # events; beyond, what arrives is dropped and counted. The link stops reading long before.
@@ -28,8 +30,9 @@ def monotonic() -> float:
 class Inbox(Generic[Event]):
     """Everything that happens, in order."""
 
-    def __init__(self, clock_trusted: bool = True) -> None:
-        self._synchronised = clock_trusted  # once right, the clock stays right enough
+    def __init__(self, clock_trusted: bool = True, ask: Callable[[], bool] = clock.synchronised) -> None:
+        self._synchronised = clock_trusted  # once right, the clock stays right enough: it is not asked again
+        self._ask = ask
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._stop: Event | None = None
         self.dropped = 0
@@ -59,7 +62,5 @@ class Inbox(Generic[Event]):
     def now(self) -> Now:
         """The time, once for a whole pass."""
         if not self._synchronised:
-            from stoker import clock  # ctypes, which nobody needs afterwards
-
-            self._synchronised = clock.synchronised()
+            self._synchronised = self._ask()
         return Now(monotonic(), time.time(), self._synchronised)

@@ -36,3 +36,10 @@ def test_what_a_thread_puts_while_the_loop_waits_wakes_it() -> None:
     threading.Timer(0.05, inbox.put, ("late",)).start()
 
     assert inbox.get(until=monotonic() + 30) == "late"
+
+
+def test_a_clock_that_was_right_once_is_not_doubted_when_the_network_goes() -> None:
+    says = [False, True, False]
+    inbox: Inbox[str] = Inbox(clock_trusted=False, ask=lambda: says.pop(0))
+
+    assert [inbox.now().synchronised for _ in range(5)] == [False, True, True, True, True]

@@ -51,7 +51,9 @@ def service() -> Finding:
 def clock_is_right() -> Iterator[Finding]:
     """Schedules need it, certificates too."""
     what = "clock"
-    if clock.synchronised():
+    if (known := clock.known()) is None:
+        yield Finding(what, Verdict.GOOD, "believed: nobody here can tell whether it is synchronised")
+    elif known:
         yield Finding(what, Verdict.GOOD, "synchronised")
     else:
         remedy = "see `timedatectl`; a Pi has no battery clock and asks the network, so port 123/udp must be open"
