@@ -403,7 +403,7 @@ def test_limits_that_contradict_each_other(desk: Desk, lines: str, said: str) ->
 
 
 def test_limits_that_just_agree(desk: Desk) -> None:
-    assert desk.warnings(ROOM + 'target_min = 20\ntarget_max = 20\nmax_temperature = 60\nstale_after = "30min"') == []
+    assert desk.warnings(ROOM + 'target_min = 20\ntarget_max = 40\nmax_temperature = 60\nstale_after = "30min"') == []
 
 
 def test_a_thermometer_that_never_lets_too_hot_be_seen(desk: Desk) -> None:
@@ -825,6 +825,16 @@ def test_a_zone_that_may_get_dangerous(desk: Desk, lines: str, said: str) -> Non
         ('stuck_on_after = "0s"', "stuck_on_after: a relay that sticks is never noticed"),
         ('stuck_on_after = "3h"', "stuck_on_after: 3h is shorter than a sunny day: false alarms"),
         ("stale_duty = 0.1", "stale_duty: heats 10% of the time without knowing how warm it is"),
+        ("max_temperature = 51", "max_temperature: 51 °C is far above target_max 30: a fault is seen late"),
+        ("hysteresis = 6", "hysteresis: the temperature swings by 6 K and more"),
+        (
+            'runaway_test = "2d"',
+            "runaway_test: a sensor that slipped away is put to the test for 2d, heating half of it",
+        ),
+        ('stuck_on_after = "25h"', "stuck_on_after: a relay that sticks is noticed only after 1d1h without any fall"),
+        ("stuck_on_rise = 11", "stuck_on_rise: a relay that sticks is noticed only when it is 11 K warmer"),
+        ('order_hold = "7d"', "order_hold: an order by hand stands above target and schedule for 7d"),
+        ('order_lifetime = "1h"', "order_lifetime: an order that was held up for 1h on its way still counts"),
     ],
 )
 def test_limits_of_a_zone_that_are_not_wise(desk: Desk, lines: str, said: str) -> None:
@@ -848,6 +858,27 @@ def test_limits_of_a_zone_that_are_not_wise(desk: Desk, lines: str, said: str) -
             "max_rate = 0",
             "thermometers.inside.max_rate: a sensor may leap to any temperature and be believed at once; "
             "10 K a minute is fast for a room",
+        ),
+        (
+            'driver = "mock"',
+            "max_rate = 100",
+            "thermometers.inside.max_rate: a sensor may leap by 100 K in a minute and be believed; "
+            "10 K is fast for a room",
+        ),
+        (
+            "pin = 17",
+            'min_on = "1h"',
+            "heaters.radiator.min_on: goes on for 1h although the place has long been warm enough",
+        ),
+        (
+            "pin = 17",
+            'max_on_rest = "0s"',
+            "heaters.radiator.max_on_rest: no rest after 12h on: it goes straight on, so max_on does nothing",
+        ),
+        (
+            "pin = 17",
+            '[heaters.spare]\ndriver = "gpio"\npin = 27',
+            "heaters.spare: no zone has this heater, so it stays off",
         ),
         (
             BROKER.strip(),

@@ -184,7 +184,8 @@ def everything() -> list[str]:
 def test_the_file_with_everything_taken_out_of_its_comments_is_right_too(tmp_path: Path) -> None:
     config = attempt(tmp_path, "\n".join(everything()))
     assert isinstance(config, Config), config
-    websocket, presence = config.warnings
+    spare = [line for line in config.warnings if "no zone has this heater" in line]
+    websocket, presence = [line for line in config.warnings if line not in spare]
     assert 'means nothing without transport = "websockets"' in websocket, "which is not the default"
     assert "without latitude and longitude" in presence, "which the defaults don't give"
     assert {choice.name for choice in config.thermometers.values()} == set(OPTIONS["thermometers"])

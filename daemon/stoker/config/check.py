@@ -28,6 +28,7 @@ from stoker.config.model import (
 )
 from stoker.config.spans import show_seconds
 from stoker.config.tree import NAME_LENGTH, S, Tree, is_name, names
+from stoker.config.unwise import unwise
 from stoker.core import schedule
 from stoker.core import settings as core
 from stoker.core.topics import Routes
@@ -39,6 +40,7 @@ from stoker.link.wellformed import TOPIC_BYTES, is_topic
 LONG_ON = 86400.0  # seconds on at a stretch; so is more than this
 LATE = 43200.0  # seconds; so is a heater without effect that is noticed later than this
 HOT = 60.0  # °C; a zone that may get warmer than this is worth a warning
+FAR = 20.0  # K; so is one that may get warmer by more than this than anybody can order
 LONG_STALE = 1800.0  # seconds; so is one that trusts a reading for longer than this
 
 
@@ -83,6 +85,7 @@ class Check(Tree):
         self._warn_of_metrics(metrics)
         self._warn_of_zones(settings)
         self._warn_of_devices(settings)
+        self._warn_of_limits(settings)
         self._warn_of_presence(settings.presence)
         return Config(
             core=settings,
@@ -401,6 +404,9 @@ class Check(Tree):
             if zone.max_temperature > HOT:
                 text = f"{zone.max_temperature:g} °C lets this zone become dangerously hot; {HOT:g} or less is wise"
                 self._warning(text, (*key, "max_temperature"))
+            elif zone.max_temperature > zone.target_max + FAR:
+                text = f"{zone.max_temperature:g} °C is far above target_max {zone.target_max:g}: a fault is seen late"
+                self._warning(text, (*key, "max_temperature"), (*key, "target_max"))
             if zone.frost > zone.target:
                 text = f"{zone.frost:g} °C is above target {zone.target:g}: frost is fought up to the target alone"
                 self._warning(text, (*key, "frost"), (*key, "target"))
@@ -425,12 +431,27 @@ class Check(Tree):
             elif heater.max_on < heater.min_on:
                 text = f"max_on {show_seconds(heater.max_on)} ends heating before min_on {show_seconds(heater.min_on)}"
                 self._warning(text, ("heaters", name, "max_on"), ("heaters", name, "min_on"))
+            elif not heater.max_on_rest and not heater.max_on_latch:
+                text = f"no rest after {show_seconds(heater.max_on)} on: it goes straight on, so max_on does nothing"
+                self._warning(text, ("heaters", name, "max_on_rest"))
             elif heater.max_on < heater.max_on_rest and not heater.max_on_latch:
                 text = f"rests {show_seconds(heater.max_on_rest)} after {show_seconds(heater.max_on)} on"
                 text += ": a heater without effect, or a sensor that slipped away, is hardly ever noticed"
                 self._warning(text, ("heaters", name, "max_on"), ("heaters", name, "max_on_rest"))
+            if settings.zones and all(zone.heater != name for zone in settings.zones.values()):
+                self._warning("no zone has this heater, so it stays off", ("heaters", name))
         if not settings.max_restarts:
             self._warning("a crash that comes with each heating goes on and on", ("device", "max_restarts"))
+
+    def _warn_of_limits(self, settings: core.Settings) -> None:
+        for section, tables in (
+            ("thermometers", settings.thermometers),
+            ("heaters", settings.heaters),
+            ("zones", settings.zones),
+        ):
+            for name, table in tables.items():
+                for key, why in unwise(section, table):
+                    self._warning(why, (section, name, key))
 
     def _warn_of_interlocks(self, key: Key, zone: core.Zone) -> None:
         if not 0 < zone.runaway_after <= LATE:
