@@ -1,7 +1,7 @@
 """Whether the clock on the wall is right. A Pi has no battery clock: before it has asked the network, it guesses.
 
-Rule: synchronised once since the system's start is enough; a clock drifts by seconds a week. So nobody asks again after a
-yes: without a network the kernel calls it wrong within a day, which says nothing of the time that it shows.
+Rule: synchronised once since the system's start is enough; a clock drifts by seconds a week. So nobody asks again
+after a yes: without a network the kernel calls it wrong within a day, which says nothing of the time that it shows.
 """
 
 import logging

@@ -88,6 +88,28 @@ def test_a_tuning_without_pi_is_refused() -> None:
     assert house.events("order-refused")[0]["reason"] == "not-possible"
 
 
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (("mode", "off"), "the zone's mode is off"),
+        (("heater", "OFF"), "an order by hand is in force"),
+        (None, "stale-temperature forbids heat"),
+    ],
+)
+def test_a_tuning_that_could_not_begin_is_refused(before: tuple[str, str] | None, said: str) -> None:
+    house = kept_house(control="pi")
+    if before:
+        house.order(f"room/{before[0]}/set", before[1])
+    else:
+        house.room.stage("sensor-dead")
+    house.run(60)
+    house.order("room/tune/set", "start")
+
+    (refusal,) = house.events("order-refused")
+    assert (refusal["reason"], refusal["text"]) == ("not-possible", said)
+    assert house.said("room/tune") == "idle"
+
+
 @pytest.mark.parametrize("control", ["hysteresis", "pi"])
 def test_after_some_mornings_the_room_is_warm_when_the_schedule_says_so(control: str) -> None:
     house = SimulatedHouse(

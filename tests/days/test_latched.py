@@ -53,6 +53,7 @@ def test_a_reset_is_an_order_with_an_answer_and_an_event() -> None:
     assert "room/fault" not in house.memory
     answer = msgspec.json.decode(house.broker.payloads("phone")[0])
     assert (answer["ok"], answer["heater"], answer["fault"]) == (True, "ON", None)
+    assert "note" not in answer
     (event,) = house.events("fault-reset")
     assert (event["zone"], event["reason"], event["since"]) == ("room", "over-temperature", "2026-01-05T00:00:30Z")
     assert event["time"] == "2026-01-05T00:01:45Z"
@@ -95,8 +96,10 @@ def test_a_reset_of_nothing_is_confirmed_and_does_nothing() -> None:
     house.connect()
     house.run(15)
     said = len(house.broker.payloads("stoker/shed/room/fault"))
-    house.order("room/fault/reset", "reset")
+    house.order("room/fault/reset", "reset", reply_to="phone")
 
+    (answer,) = map(msgspec.json.decode, house.broker.payloads("phone"))
+    assert (answer["ok"], answer["note"]) == (True, "nothing was latched")
     assert house.broker.payloads("stoker/shed/room/fault")[said:] == [b"none"]
     assert house.events("fault-reset") == []
     assert house.relay.on

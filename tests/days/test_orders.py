@@ -7,6 +7,7 @@ import pytest
 
 from fakes import SimulatedHouse
 from stoker.core.messages import Message, Publish
+from stoker.core.settings import Presence
 from stoker_drivers.mock import Room
 
 
@@ -216,3 +217,34 @@ def test_messages_on_other_topics_are_nobodys() -> None:
 
     assert house.said("room/mode") == "heat"
     assert house.events("order-refused") == []
+
+
+def note(house: SimulatedHouse, subject: str, payload: str) -> str:
+    """What the answer to this order says of its worth."""
+    house.order(f"room/{subject}/set", payload, reply_to="phone")
+    answer = msgspec.json.decode(house.broker.payloads("phone")[-1])
+    assert answer["ok"]
+    return str(answer.get("note", ""))
+
+
+def test_an_order_that_does_nothing_yet_says_what_stands_above_it() -> None:
+    house = warm_house(presence=Presence(people={"phone": "Position"}))
+    assert (note(house, "target", "22"), note(house, "preset", "eco")) == ("", "")
+    week = '{"daily": ["06:00 18"]}'
+    assert note(house, "schedule", week) == "a schedule is followed in mode auto, and the mode is heat"
+
+    house.feed(Message("Position", b"not_home", house.time))
+    assert note(house, "target", "23") == "away until somebody is at home"
+    assert note(house, "preset", "boost") == "", "which stands above an absence"
+    house.order("room/preset/set", "none")
+    house.order("room/mode/set", "off")
+    assert note(house, "target", "23") == "the zone's mode is off"
+    assert note(house, "preset", "boost") == "", "which heats in mode off too"
+    house.order("room/heater/set", "OFF")
+    house.run(600)
+    assert note(house, "preset", "boost") == "OFF by hand stands above it for another 50 min"
+    assert note(house, "target", "23") == "OFF by hand stands above it for another 50 min"
+    house.order("room/heater/set", "AUTO")
+    house.order("room/mode/set", "heat")
+    house.feed(Message("Position", b"home", house.time))
+    assert note(house, "target", "23") == ""

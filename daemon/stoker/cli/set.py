@@ -93,7 +93,8 @@ def _say(answer: dict[str, Any], arguments: Namespace) -> int:
     what = f"{arguments.zone} {arguments.subject} {readable(os.fsencode(arguments.value))}"
     if answer.get("ok"):
         seen = f"; {answer['action']}, {answer['reason']}: {answer['text']}" if "text" in answer else ""
-        print(f"{what}: done{seen}")
+        note = f", but {answer['note']}" if "note" in answer else ""
+        print(f"{what}: done{note}{seen}")
         return Exit.OK
     print(f"{what}: refused, {answer.get('reason')}: {answer.get('text')}", file=sys.stderr)
     return Exit.FAILED

@@ -29,7 +29,7 @@ ROWS = {
     "thermometers": (
         Row("max_rate", 60.0, "a sensor may leap by {} in a minute and be believed; 10 K is fast for a room", _kelvin),
     ),
-    "heaters": (Row("min_on", HOUR - 1, "goes on for {} although the place has long been warm enough", show_seconds),),
+    "heaters": (Row("min_on", HOUR / 2, "goes on for {} although the place has long been warm enough", show_seconds),),
     "zones": (
         Row("hysteresis", 5.0, "the temperature swings by {} and more", _kelvin),
         Row(

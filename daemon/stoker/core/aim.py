@@ -16,6 +16,7 @@ from stoker.core.settings import Zone as Settings
 
 Preset = Literal["none", "comfort", "eco", "away", "boost"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
+ABSENCE = "nobody is at home"
 FROST_BAND = 1.0  # K, the widest band in which frost is fought
 
 
@@ -47,7 +48,7 @@ def aim(settings: Settings, orders: Orders, planned: Aim | None, away: bool, now
     if now.mono < orders.boost_until:
         return Aim(max(_preset(settings, "boost"), otherwise.target), "boost", "boost", orders.boost_until)
     if away:
-        return Aim(min(_preset(settings, "away"), otherwise.target), "nobody is at home", "away")
+        return Aim(min(_preset(settings, "away"), otherwise.target), ABSENCE, "away")
     return otherwise
 
 

@@ -209,7 +209,8 @@ INTERLOCKS = (
     Interlock(
         Reason.OVER_TEMPERATURE,
         "above `max_temperature`",
-        "off; latched when a second reading agrees and the heater was on in the last 30 min, else until 1 K below it",
+        "its own request is off (another zone may keep the boiler on); latched when a second reading agrees and the "
+        "heater was on in the last 30 min, else until 1 K below it",
         _over_temperature,
         latches=_our_heat,
     ),

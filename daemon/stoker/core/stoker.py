@@ -106,7 +106,7 @@ class Stoker:
         self._changed = True  # something that `state` doesn't show yet
         self._awaited: set[str] = set()  # heaters whose driver has not answered yet
         self._to_say: dict[str, Zone] = {}
-        self._to_answer: list[tuple[Message, Zone]] = []
+        self._to_answer: list[tuple[Message, Zone, str]] = []
         self._broker: str | None = None  # connected to this one
         self._down_since = now.mono
         self._down_told: dict[str, float] = {}  # reason -> when the log last said it
@@ -267,9 +267,12 @@ class Stoker:
         try:
             payload = topics.living(message, zone.settings.order_lifetime, self._now)
             order = topics.understand(payload, name, subject, zone.settings)
+            if why_not := zone.why_not(order):
+                raise topics.OrderError("not-possible", why_not)
         except topics.OrderError as refusal:
             self._refuse(message, name, refusal)
             return
+        nothing = isinstance(order, ResetFault) and not zone.fault
         if isinstance(order, ResetFault):
             self._tell_of_reset(zone)
         zone.obey(order, self._now)
@@ -278,7 +281,8 @@ class Stoker:
         self._counts.obeyed += 1
         self._log("info", f"{name}: ordered {subject} {topics.readable(payload.strip())}", zone=name)
         self._decide(*(self.heaters if subject == "fault" else [zone.settings.heater]))
-        self._to_answer.append((message, zone))
+        note = "nothing was latched" if nothing else zone.note(order, self._now)
+        self._to_answer.append((message, zone, note))
 
     def _person(self, person: str, message: Message) -> None:
         try:
@@ -568,8 +572,9 @@ class Stoker:
             for zone in self._to_say.values():
                 self._explain(zone)
                 self._say_zone(zone)
-            for message, zone in self._to_answer:
-                self._answer(message, {"ok": True, "zone": zone.name, **self._zone_state(zone)})
+            for message, zone, note in self._to_answer:
+                worth = {"note": note} if note else {}
+                self._answer(message, {"ok": True, "zone": zone.name, **worth, **self._zone_state(zone)})
             self._to_say.clear()
             self._to_answer.clear()
             self._say_state()

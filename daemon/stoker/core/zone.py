@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 
 from stoker.core import aim, control, frost, interlocks, schedule
 from stoker.core.autotune import Autotune
-from stoker.core.evidence import Evidence, Mean
+from stoker.core.evidence import Evidence, Mean, span
 from stoker.core.messages import (
     Now,
     Order,
@@ -133,6 +133,29 @@ class Zone:
                     stuck = self.fault.reason is Reason.STUCK_ON
                     self.fault = self.forbidding = None
                     self.evidence = Evidence(self.settings, self.stale_after, self.evidence if stuck else None)
+
+    def why_not(self, order: Order) -> str:
+        """Why this order can do nothing now, which is for its sender to change; empty where it can."""
+        if not (isinstance(order, Tune) and order.start):
+            return ""
+        if self.off:
+            return "the zone's mode is off"
+        if self.by_hand:
+            return "an order by hand is in force"
+        return f"{self.forbidding.reason} forbids heat" if self.forbidding else ""
+
+    def note(self, order: Order, now: Now) -> str:
+        """What stands above an order that was obeyed, so that it does nothing yet; empty where nothing does."""
+        if isinstance(order, SetSchedule) and order.schedule and self.mode != "auto":
+            return f"a schedule is followed in mode auto, and the mode is {self.mode}"
+        if not isinstance(order, SetTarget | SetPreset):
+            return ""
+        if self.by_hand and now.mono < self.by_hand.until:
+            left = span(self.by_hand.until - now.mono)
+            return f"{'ON' if self.by_hand.on else 'OFF'} by hand stands above it for another {left}"
+        if self.off:
+            return "the zone's mode is off"
+        return "away until somebody is at home" if self.aim.because == aim.ABSENCE else ""
 
     def _change_mode(self, mode: str | None) -> None:
         """The last word counts: an order by hand ends, in off a boost, and coming to auto a target ordered before."""
