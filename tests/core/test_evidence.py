@@ -1,6 +1,7 @@
 """What readings say of a heater, drawn as straight lines: when it is tested, when it fails, when nothing is said."""
 
 import math
+import random
 
 import pytest
 from hypothesis import given, settings
@@ -191,6 +192,17 @@ def test_a_heater_that_rests_while_it_should_be_on_again_is_not_judged() -> None
     assert drawing.line(20.0, 0.0, on=False) == NOTHING
 
 
+def test_a_second_thermometer_that_comes_and_goes_is_no_rise() -> None:
+    """Each hour the level leaps by a kelvin and back: that is neither heat nor cold, nor is the noise of the leaps."""
+    evidence, noise = Evidence(Zone(thermometer="t", heater="h")), random.Random(1)
+    for number in range(17 * 360):
+        both = number // 360 % 2 == 1 or (number % 2 == 1 and number < 360)
+        celsius = noise.gauss(16.0 if both else 15.0, 0.05)
+        by = ("a", "b") if both else ("a",)
+        evidence.see(Mean(10.0 * number, celsius), not evidence.findings.testing, wanted=True, by=by)
+    assert evidence.findings.runaway
+
+
 def test_after_a_gap_it_begins_anew() -> None:
     drawing = Drawing()
     drawing.line(3.9, 0.0, on=True)
@@ -320,6 +332,28 @@ def test_a_small_fall_is_noise() -> None:
 
 def test_a_room_that_was_never_heated_may_get_as_warm_as_it_likes() -> None:
     assert Drawing().line(48.0, 0.5, on=False, wanted=False) == NOTHING
+
+
+def test_what_an_earlier_run_heated_is_watched_from_the_start() -> None:
+    drawing = Drawing()
+    drawing.evidence = Evidence(drawing.evidence.settings, heated=True)
+    assert drawing.line(15.9, 0.2, on=False, wanted=False) == NOTHING
+    assert drawing.line(0.2, 0.2, on=False, wanted=False).stuck_on
+
+
+def test_a_reset_of_another_fault_leaves_the_relay_watched() -> None:
+    drawing = Drawing()
+    drawing.line(1.0, 0.5, on=True)
+    drawing.line(8.0, 0.2, on=False, wanted=False)
+    drawing.evidence.reset()
+    assert drawing.line(8.2, 0.2, on=False, wanted=False).stuck_on
+
+
+@pytest.mark.parametrize(("celsius", "stuck"), [(33.0, False), (36.0, True)])
+def test_too_hot_for_as_long_without_a_fall_needs_no_rise(celsius: float, stuck: bool) -> None:
+    drawing = Drawing(celsius)
+    drawing.line(0.1, 0.5, on=True)
+    assert bool(drawing.line(16.2, 0.0, on=False, wanted=False).stuck_on) is stuck
 
 
 def test_after_a_gap_nothing_is_known_of_the_relay() -> None:

@@ -103,7 +103,9 @@ SEEN: list[tuple[Situation, tuple[Reason, bool] | None]] = [
     (situation(findings=Findings(runaway="no warmer")), (Reason.RUNAWAY, True)),
     (situation(findings=Findings(testing="off")), (Reason.HEATER_TEST, False)),
     (situation(latched=Latched(Reason.RUNAWAY, "no warmer")), (Reason.RUNAWAY, False)),
-    (situation(latched=Latched(Reason.MAX_ON, "on"), findings=Findings(stuck_on="warmer")), (Reason.MAX_ON, False)),
+    (situation(latched=Latched(Reason.MAX_ON, "on"), findings=Findings(stuck_on="warmer")), (Reason.STUCK_ON, True)),
+    (situation(latched=Latched(Reason.STUCK_ON, "it"), findings=Findings(stuck_on="warm")), (Reason.STUCK_ON, False)),
+    (situation(RESTING._replace(latch=True), now=599.0), (Reason.MAX_ON, False)),
 ]
 
 

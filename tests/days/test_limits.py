@@ -112,6 +112,16 @@ def test_with_max_on_latch_it_stays_off() -> None:
     assert house.relay.on
 
 
+def test_a_reset_within_the_rest_is_a_reset() -> None:
+    house = endless_house(max_on=2 * HOUR, max_on_latch=True, max_on_rest=HOUR)
+    house.run(2 * HOUR + 60)
+    house.order("room/fault/reset", "reset")
+    house.run(60)
+    assert (house.said("room/fault"), house.said("room/reason")) == ("none", "max-on")
+    house.run(HOUR)
+    assert house.relay.on
+
+
 def test_not_even_an_order_by_hand_stays_longer() -> None:
     house = SimulatedHouse(max_on=HOUR, order_hold=5 * HOUR, max_temperature=99.0, runaway_after=0.0)
     house.connect()

@@ -202,6 +202,31 @@ def test_the_median_of_three_thermometers_counts_and_a_liar_is_reported() -> Non
     assert house.reason == "stale-temperature"
 
 
+def test_who_was_outvoted_is_not_obeyed_when_the_others_die() -> None:
+    inside = Thermometer(max_rate=0.0)
+    house = SimulatedHouse(
+        thermometers={"a": inside, "b": inside, "c": inside},
+        zone=Zone(thermometer=("a", "b", "c"), heater="radiator"),
+    )
+    house.connect()
+
+    def read(seconds: float, **celsius: float) -> None:
+        for _ in range(int(seconds / 10)):
+            house.run(10)
+            for name, value in celsius.items():
+                house.feed(Reading(name, value, house.time))
+
+    read(60, a=20.5, b=20.5, c=8.0)
+    read(60, a=20.5, b=20.5)  # c is silent, and nobody forgets what it said
+    read(600, c=8.0)
+    assert not house.relay.on
+    assert house.reason == "stale-temperature"
+
+    read(60, a=18.0, c=17.5)
+    read(600, c=17.5)
+    assert house.relay.on, "it has agreed again"
+
+
 def test_a_boiler_runs_while_any_zone_asks() -> None:
     inside = Thermometer(max_rate=0.0)
     house = SimulatedHouse(

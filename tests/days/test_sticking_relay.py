@@ -86,6 +86,44 @@ def test_a_reset_once_it_is_mended(hours: int, outside: float, restarted: bool) 
     assert house.cellar_is_well()
 
 
+def test_a_restart_after_it_welded() -> None:
+    """A heater starts as if just switched off: where the run before heated, the watch begins at the start."""
+    house = sticking()
+    house.run(5 * HOUR)
+    again = Neighbours(room=house.room, remembered=house.memory, begin=house.time, target=20.0)
+    again.run(17 * HOUR)
+
+    assert again.relay.history == []
+    assert again.said("room/fault") == "stuck-on"
+    assert not again.stove.on
+
+
+def test_a_restart_in_a_house_that_others_warm() -> None:
+    """Nothing was heated here of late, so what warms the room for days is not this relay."""
+    house = SimulatedHouse(room=Room(start=8.0, outside=4.0), mode="off")
+    house.connect()
+    house.room.gain = 900.0
+    house.run(2 * DAY)
+
+    assert house.room.air > 20.0
+    assert house.said("room/fault") == "none"
+
+
+def test_another_fault_that_was_latched_first_hides_nothing() -> None:
+    house = Neighbours(room=Room(start=19.0, outside=3.0, power=2000.0), target=20.0, max_temperature=22.0)
+    house.run_until(lambda: house.relay.on, within=HOUR)
+    house.room.stage("relay-stuck-on")
+    house.run(2 * HOUR)
+    assert house.said("room/fault") == "over-temperature"
+    house.run(8 * HOUR)
+    house.order("room/fault/reset", "reset")
+    assert house.said("room/fault") == "none", "and the relay is watched on"
+    house.run(8 * HOUR)
+
+    assert house.said("room/fault") == "stuck-on"
+    assert not house.stove.on
+
+
 def winter_sun(house: SimulatedHouse, watts: float, days: int) -> None:
     """From nine to five each day."""
     for _ in range(days):

@@ -85,9 +85,12 @@ class Evidence:
     """The bounded history of one zone and its heater. Fed with every reading that is taken, in order.
 
     `doubted`: the evidence of a relay that stuck, when somebody has reset that fault. The room has to cool now.
+    `heated`: an earlier run heated not long ago, so that the drive-off at the start is a switching off like another.
     """
 
-    def __init__(self, settings: Settings, stale_after: float = 0.0, doubted: "Evidence | None" = None) -> None:
+    def __init__(
+        self, settings: Settings, stale_after: float = 0.0, doubted: "Evidence | None" = None, heated: bool = False
+    ) -> None:
         self.settings = settings
         self.findings = Findings()
         self._slot = min(SLOT, settings.runaway_after / 8 or SLOT)
@@ -95,6 +98,7 @@ class Evidence:
         self._last = math.nan  # when the last reading was measured
         self._celsius = math.nan  # what it said
         self._step = math.inf  # K, the smallest that the sensor made
+        self._levels: dict[tuple[str, ...], float] = {}  # K that these thermometers are above those that came first
         self._on: bool | None = None  # the relay as it was with the last reading
         self._switched = Mean(math.nan, math.nan)  # when it changed
         self._readings: list[float] = []  # of the slot that is not over
@@ -113,16 +117,21 @@ class Evidence:
         self._coldest = self._warmest = math.nan  # since then
         self._answers: deque[float] = deque(doubted._answers if doubted else (), maxlen=2 * ANSWERS)  # s
         self._switched_off: Mean | None = None  # the beginning of a stretch of cooling that has not cooled yet
+        self._heated_before = heated
         self._doubted = doubted is not None
         self._hottest = doubted._warmest if doubted else math.nan  # that the relay which stuck made it
 
-    def see(self, reading: Mean, on: bool, wanted: bool) -> Findings:
-        """Take one more reading, with the relay as it is now and whether the zone itself wants heat."""
-        passed = reading.at - self._last
-        if not passed <= self._gap:
+    def see(self, reading: Mean, on: bool, wanted: bool, by: tuple[str, ...] = ()) -> Findings:
+        """Take one more reading, with the relay as it is now and whether the zone itself wants heat.
+
+        `by`: the thermometers that it comes from. Where some come and go, the level goes on as it was.
+        """
+        passed, gap = reading.at - self._last, not reading.at - self._last <= self._gap
+        if gap:
             self._forget()
             passed = 0.0
-        elif step := abs(reading.celsius - self._celsius):
+        reading = self._on_one_level(reading, by)
+        if not gap and (step := abs(reading.celsius - self._celsius)):
             self._step = min(step, self._step)
         self._last, self._celsius = reading.at, reading.celsius
         self._heated += passed * on
@@ -143,10 +152,23 @@ class Evidence:
         self.findings = self.findings._replace(testing=self._testing())
         return self.findings
 
+    def _on_one_level(self, reading: Mean, by: tuple[str, ...]) -> Mean:
+        """As those thermometers would say that came first. The difference is noted once, so no noise adds up."""
+        if not self._levels:
+            self._levels[by] = 0.0
+        above = self._levels.setdefault(by, reading.celsius - self._celsius)
+        return reading._replace(celsius=reading.celsius - above)
+
+    def reset(self) -> None:
+        """Somebody has reset another fault than a sticking relay: heating is judged anew, the relay is watched on."""
+        self.findings, self._fell_from = Findings(), math.nan
+        self._trust()
+
     def _forget(self) -> None:
         """After a gap nothing from before can be compared."""
         self._on, self._switched_off, self._fell_from = None, None, math.nan
         self._lately.clear()
+        self._levels.clear()
         self._trust()
 
     def _trust(self, until: float = -math.inf) -> None:
@@ -161,8 +183,10 @@ class Evidence:
         warm_enough = self._content if on else not wanted
         self._listening = self._on is not None and warm_enough and (answered or steady)
         self._content &= on
-        self._switched_off = reading if (self._on or self._doubted) and not on else None
+        watched = self._on or self._doubted or self._heated_before
+        self._switched_off = reading if watched and not on else None
         self._doubted &= not on
+        self._heated_before = False
         self._coldest = self._warmest = reading.celsius
         self._on, self._switched = on, reading
         self._readings, self._slot_began = [], reading.at
@@ -265,12 +289,13 @@ class Evidence:
         began, after = self._switched_off, self.settings.stuck_on_after
         if began is None or not after:
             return
-        passed, fell = mean.at - began.at, mean.celsius <= self._warmest - EFFECT
+        passed, rose = mean.at - began.at, mean.celsius - began.celsius
+        fell = mean.celsius <= self._warmest - EFFECT
         if self._doubted:
             self._look_again(began, mean, fell)
         elif fell or passed > 2 * after:  # what takes longer is the season, not a heater
             self._switched_off = None
-        elif passed >= after and mean.celsius - began.celsius >= self.settings.stuck_on_rise:
+        elif passed >= after and (rose >= self.settings.stuck_on_rise or mean.celsius > self.settings.max_temperature):
             text = f"{began.celsius:.2f} °C when switched off {span(passed)} ago, {mean.celsius:.2f} °C now"
             self.findings = self.findings._replace(stuck_on=f"{text}, and no fall between: the relay seems to stick")
 

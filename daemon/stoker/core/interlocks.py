@@ -162,7 +162,8 @@ def _held(situation: Situation) -> str:
 
 
 def _max_on_latches(situation: Situation) -> bool:
-    return situation.around.relay.latch
+    """Its rest doesn't: after a reset it is only waited for."""
+    return situation.around.relay.latch and situation.around.relay.on
 
 
 def _max_on(situation: Situation) -> str:
@@ -179,7 +180,8 @@ def _max_on(situation: Situation) -> str:
 INTERLOCKS = (
     Interlock(
         Reason.STUCK_ON,
-        "since the relay went off the room got warmer for `stuck_on_after`, by `stuck_on_rise`, without any fall; "
+        "since the relay went off the room got warmer for `stuck_on_after`, by `stuck_on_rise` or above "
+        "`max_temperature`, without any fall, whatever else is latched; "
         "after a reset of this fault: no fall within `runaway_test`",
         "alarm, latched; every other output of the device off",
         _stuck_on,
@@ -280,8 +282,11 @@ TABLE = (
 
 
 def verdict(situation: Situation) -> Verdict | None:
-    """Why heat is forbidden, or None where no row forbids it. What is latched stands above everything."""
-    if latched := situation.latched:
+    """Why heat is forbidden, or None where no row forbids it. What is latched stands above all but a sticking relay."""
+    latched = situation.latched
+    if latched and latched.reason is not Reason.STUCK_ON and situation.findings.stuck_on:
+        return Verdict(_BY_REASON[Reason.STUCK_ON], situation.findings.stuck_on, latch=True)
+    if latched:
         return Verdict(_BY_REASON[latched.reason], f"{latched.text} (since {latched.time}, until a reset)")
     for interlock in INTERLOCKS:
         if text := interlock.forbids(situation):

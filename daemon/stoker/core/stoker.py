@@ -46,12 +46,14 @@ from stoker.core.preheat import Preheat, Rise
 from stoker.core.process import Gains
 from stoker.core.repeats import Repeats
 from stoker.core.settings import Settings, stale_by_default
-from stoker.core.thermometer import Seen, Thermometer, Trouble, outliers, together
+from stoker.core.thermometer import Doubts, Seen, Thermometer, Trouble, outliers, together
 from stoker.core.zone import Decision, View, Zone
 
 REMEMBERED: tuple[topics.Subject, ...] = ("mode", "target", "preset", "schedule")
 TARGET_UNTIL = "target-until"  # Unix time; beside a target that was ordered in mode auto
 PRESENCE = "presence"  # what is remembered of people
+HEATED = "heated"  # the key under which it is remembered when a zone's heater was on, Unix time
+HEATED_LAG = 14400.0  # seconds; what is remembered of that is at most so old, and an SD card is spared
 FAULT = "fault"  # the key under which a zone's latched fault is remembered, behind the zone's name
 OUTSIDE_STALE = 7200.0  # seconds; weather changes slowly
 PRESENCE_LAG = 0.1  # of expire_after; what is remembered of people is at most so old, and an SD card is spared
@@ -99,7 +101,7 @@ class Stoker:
         self._people_on: dict[str, list[str]] = {}
         for person, topic in settings.presence.people.items():
             self._people_on.setdefault(topic, []).append(person)
-        self._outliers: dict[str, list[str]] = {name: [] for name in self.zones}  # zone -> its thermometers
+        self._doubts = {name: Doubts() for name in self.zones}
         self._said: dict[str, bytes] = {}  # what is retained, what was said longest ago first
         self._explained: dict[str, tuple[object, ...]] = {}  # zone -> what only `state` says of it
         self._not_understood: dict[str, str] = {}  # person -> why, as the log last said it
@@ -214,6 +216,8 @@ class Stoker:
             new.heaters[name].new_zones()
         for name in self.zones.keys() & new.zones.keys():
             new.zones[name].adopt(self.zones[name])
+            if kept.thermometers >= set(new._of(name)) == set(self._of(name)):
+                new._doubts[name] = self._doubts[name]
             if kept.thermometers >= set(new._of(name)) and new.zones[name].settings.heater in kept.heaters:
                 new.zones[name].adopt_evidence(self.zones[name])
         new.presence.adopt(self.presence, now.mono)
@@ -353,6 +357,10 @@ class Stoker:
         self._keep(f"{zone.name}/target", None if target is None else repr(target))
         self._keep(f"{zone.name}/{TARGET_UNTIL}", None if target is None or until == math.inf else repr(until))
 
+    def _keep_heated(self, zone: Zone, lag: float = HEATED_LAG) -> None:
+        if not abs(self._now.wall - _number(self._remembered.get(f"{zone.name}/{HEATED}"))) < lag:
+            self._keep(f"{zone.name}/{HEATED}", f"{self._now.wall:.0f}")
+
     def _keep_presence(self) -> None:
         self._presence_kept = self._now.mono
         self._keep(PRESENCE, self.presence.to_json().decode())
@@ -370,6 +378,8 @@ class Stoker:
                     zone.orders.target_until = float(until)
             self._keep_orders(zone)  # so what no longer holds is forgotten
             self._recall_learnt(zone, remembered)
+            if self._now.wall - _number(remembered.get(f"{name}/{HEATED}")) < 2 * zone.settings.stuck_on_after:
+                zone.recall_heat()
         if kept := remembered.get(PRESENCE):
             self._recall_presence(kept)
 
@@ -476,13 +486,14 @@ class Stoker:
         relay, now = self.heaters[zone.settings.heater].relay(self._now.mono), self._now.mono
         around = interlocks.Around(relay, self._restarts.text(now), elsewhere)
         several = {name: self.thermometers[name] for name in self._of(zone.name)}
-        seen = together(several, self._outliers[zone.name], zone.stale_after, now)
-        if seen.celsius is not None:
-            found = outliers(several, seen.celsius, zone.stale_after, now)
-            self._tell_outliers(zone.name, found, seen.celsius)
+        seen = together(several, self._doubts[zone.name], zone.stale_after, now)
+        doubts = outliers(several, self._doubts[zone.name], seen, zone.stale_after, now)
+        self._tell_outliers(zone.name, doubts, seen)
         tuning, rises = zone.tuning.progress if zone.tuning else None, len(zone.preheat.rises)
         wish = zone.decide(self._view(zone, seen), self._now, around)
         self._keep_target(zone)  # which ends by itself
+        if relay.on:
+            self._keep_heated(zone)
         self._tell_learnt(zone, tuning, rises)
         if zone.forbidding is not before and before and before.fault:
             self._event("fault-cleared", zone=zone.name, reason=before.reason)
@@ -504,6 +515,7 @@ class Stoker:
     def _tell_of_reset(self, zone: Zone) -> None:
         if fault := zone.fault:
             self._keep(f"{zone.name}/{FAULT}", None)
+            self._keep_heated(zone, lag=0.0)  # so that a restart doesn't end the doubt
             self._event("fault-reset", zone=zone.name, **structs.asdict(fault) | {"since": fault.time})
             self._log("info", f"{zone.name}: {fault.reason} of {fault.time} was reset", zone=zone.name)
 
@@ -551,12 +563,12 @@ class Stoker:
     def _of(self, zone: str) -> tuple[str, ...]:
         return self.settings.thermometers_of(zone)
 
-    def _tell_outliers(self, zone: str, found: list[str], median: float) -> None:
-        for name in found:
-            if name not in self._outliers[zone]:
-                text = f"differs from the {median:.2f} °C that count in zone {zone}, so it doesn't count there"
+    def _tell_outliers(self, zone: str, doubts: Doubts, seen: Seen) -> None:
+        for name in doubts.liars:
+            if name not in self._doubts[zone].liars:
+                text = f"differs from the {seen.celsius:.2f} °C that count in zone {zone}, so it doesn't count there"
                 self._trouble(name, Trouble("outlier", text))
-        self._outliers[zone] = found
+        self._doubts[zone] = doubts
 
     def _switch(self, heater: str) -> None:
         decision = self.heaters[heater].decision
@@ -717,6 +729,13 @@ class Stoker:
         for line, more in self._lines.over(self._now.mono):
             text = f"{line.text} … and {more} more like it in the last minute"
             self._out.append(Say(line.level, text, line.fields))
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan
 
 
 def _standing_fault(zone: Zone) -> str:

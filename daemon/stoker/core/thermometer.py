@@ -7,7 +7,7 @@ become stale. So no leap ever brings heat sooner than silence would take it.
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from stoker.core.messages import Reading, ReadingFailed, Reason
@@ -138,17 +138,25 @@ READING_RULES = (
 )
 
 
-def together(several: Mapping[str, Thermometer], liars: Sequence[str], stale_after: float, now: float) -> Seen:
+class Doubts(NamedTuple):
+    """The thermometers of a zone that differ from what counts."""
+
+    liars: tuple[str, ...] = ()  # now; where no other is left, they count
+    outvoted: tuple[str, ...] = ()  # by a majority once: they don't count before they have agreed again
+
+
+def together(several: Mapping[str, Thermometer], doubts: Doubts, stale_after: float, now: float) -> Seen:
     """The median of those that have a fresh reading; the dead ones and known liars are left out.
 
     Where two disagree nobody knows which is wrong: the warmer counts, which heats less. Where none is fresh, the
     freshest of the stale.
     """
-    fresh = {name: one for name, one in several.items() if one.celsius is not None and now < one.at + stale_after}
-    by = tuple(name for name in fresh if name not in liars) or tuple(fresh)
+    trusted = {name: one for name, one in several.items() if name not in doubts.outvoted} or several
+    fresh = _fresh(trusted, stale_after, now)
+    if not fresh:
+        return max(trusted.values(), key=lambda one: (one.celsius is not None, one.at)).seen()
+    by = tuple(name for name in fresh if name not in doubts.liars) or tuple(fresh)
     counting = [fresh[name] for name in by]
-    if not counting:
-        return max(several.values(), key=lambda one: (one.celsius is not None, one.at)).seen()
     values = [one.celsius for one in counting if one.celsius is not None]
     apart = len(values) == 2 and max(values) - min(values) > OUTLIER
     celsius = max(values) if apart else statistics.median(values)
@@ -157,7 +165,17 @@ def together(several: Mapping[str, Thermometer], liars: Sequence[str], stale_aft
     return Seen(celsius, min(one.at for one in counting), trouble, hottest, by)
 
 
-def outliers(several: Mapping[str, Thermometer], celsius: float, stale_after: float, now: float) -> list[str]:
+def outliers(several: Mapping[str, Thermometer], before: Doubts, seen: Seen, stale_after: float, now: float) -> Doubts:
     """Those with a fresh reading that differs by more than `OUTLIER` from what counts."""
-    fresh = {name: one for name, one in several.items() if one.celsius is not None and now < one.at + stale_after}
-    return [name for name, one in fresh.items() if one.celsius is not None and abs(one.celsius - celsius) > OUTLIER]
+    if not seen.by or seen.celsius is None:
+        return before._replace(liars=before.outvoted)
+    fresh = _fresh(several, stale_after, now)
+    values = {name: one.celsius for name, one in fresh.items() if one.celsius is not None}
+    liars = tuple(name for name, celsius in values.items() if abs(celsius - seen.celsius) > OUTLIER)
+    majority = len(values) - len(liars) > 1
+    outvoted = (name for name in several if name in before.outvoted and (name in liars or name not in fresh))
+    return Doubts(liars, tuple(dict.fromkeys((*outvoted, *(liars if majority else ())))))
+
+
+def _fresh(several: Mapping[str, Thermometer], stale_after: float, now: float) -> dict[str, Thermometer]:
+    return {name: one for name, one in several.items() if one.celsius is not None and now < one.at + stale_after}

@@ -129,10 +129,20 @@ class Zone:
             case SetHeater(on=on):
                 self.by_hand = None if on is None else ByHand(on, now.mono + self.settings.order_hold)
             case ResetFault():
-                if self.fault:  # with nothing latched, a test of the heater goes on
-                    stuck = self.fault.reason is Reason.STUCK_ON
-                    self.fault = self.forbidding = None
-                    self.evidence = Evidence(self.settings, self.stale_after, self.evidence if stuck else None)
+                self._reset(self.fault)
+
+    def _reset(self, fault: interlocks.Latched | None) -> None:
+        """With nothing latched, a test of the heater goes on. A doubt of the relay goes on in any case."""
+        if fault and fault.reason is Reason.STUCK_ON:
+            self.evidence = Evidence(self.settings, self.stale_after, doubted=self.evidence)
+        elif fault:
+            self.evidence.reset()
+        if fault:
+            self.fault = self.forbidding = None
+
+    def recall_heat(self) -> None:
+        """The run before this one heated not long ago: from its first reading on the relay is watched."""
+        self.evidence = Evidence(self.settings, self.stale_after, heated=True)
 
     def why_not(self, order: Order) -> str:
         """Why this order can do nothing now, which is for its sender to change; empty where it can."""
@@ -266,7 +276,7 @@ class Zone:
         """Note a new reading, and what it says of the heater."""
         if seen.celsius is not None and seen.at > self._seen_at:
             self._before, self.celsius, self._seen_at = self.celsius, seen.celsius, seen.at
-            self.evidence.see(Mean(seen.at, seen.celsius), on, wanted)
+            self.evidence.see(Mean(seen.at, seen.celsius), on, wanted, seen.by)
 
     def _forbidden(self, verdict: interlocks.Verdict, situation: interlocks.Situation) -> Decision:
         reason = verdict.interlock.reason
