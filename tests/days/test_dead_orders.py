@@ -172,7 +172,7 @@ def test_a_reload_does_not_forget_what_was_taken() -> None:
 def test_a_sender_that_never_tires_fills_no_memory() -> None:
     made = house()
     for number in range(300):
-        made.order("room/target/set", f'{{"value": {15 + number / 100}, "time": "{stamp(made.now().wall)}"}}')
+        made.order("room/target/set", f'{{"value": {15 + number / 100:.2f}, "time": "{stamp(made.now().wall)}"}}')
 
     assert made.said("room/target") == "17.99"
     assert len(made.core._taken["stoker/shed/room/target/set"]._lately) == MOST

@@ -46,7 +46,7 @@ class Endpoint:
     def _answer(self) -> None:
         while (scrape := self.asked.get()) is not None:
             self.awake.wait()
-            scrape.answer(self._house.core.figures(self._house.now()), self._counters.figures(3, {"reading": 7}))
+            scrape.answer(self._house.core.figures(self._house.now()), self._counters.figures(3))
 
     def get(self, path: str = "/metrics") -> tuple[int, str]:
         """Status and text. The endpoint may have begun a moment ago."""
@@ -157,6 +157,8 @@ def test_what_the_line_went_through() -> None:
     for packet, took in ((1, 0.25), (2, 0.5)):
         counters.sent(packet, 10.0)
         counters.acknowledged(packet, 10.0 + took)
+    for _ in range(7):
+        counters.dropped("reading")
     made.order("room/heater/set", "ON", retained=True)
     made.disconnect()
     with serving(made, counters) as endpoint:
