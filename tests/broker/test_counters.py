@@ -1,6 +1,7 @@
 """What the link counts, on a real broker: connections, failures by reason, round trips, and what was never said."""
 
 from broker.mosquitto import Mosquitto
+from broker.tiny import plain
 from broker.watching import MakeLink, MakeObserver
 from stoker.core.messages import LinkUp, Message, Publish
 from stoker.link.counters import Counters
@@ -49,6 +50,15 @@ def test_each_acknowledgement_is_a_round_trip_of_its_period(
     others.wait("last", b"", b"")
     later = line.figures()
     assert later.round_trips >= figures.round_trips
+
+
+def test_what_was_dropped_is_counted_on_by_the_link_after_a_reload(link: MakeLink) -> None:
+    counters = Counters()
+    for reloads in range(3):
+        line, _ = link(plain(9), counters=counters)
+        line.publish(Publish("lost", b"20.15", "reading"))
+        line.close(1.0)
+        assert line.figures().dropped["reading"] == 1 + reloads
 
 
 def test_a_period_is_over_when_it_was_told_of() -> None:

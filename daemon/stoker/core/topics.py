@@ -28,13 +28,18 @@ AHEAD = 60.0  # seconds that a sender's clock may be ahead of ours
 Subject = Literal["mode", "target", "preset", "schedule", "tune", "heater", "fault"]
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 
+Refusal = Literal[
+    "retained", "duplicate", "overtaken", "expired", "time-ahead", "not-understood", "out-of-range", "not-possible"
+]
+"""Why an order changes nothing."""
+
 _DECIMAL = re.compile(r"[+-]?\d{1,6}(?:\.\d{1,12})?", re.ASCII)
 
 
 class OrderError(Exception):
     """An order that changes nothing: `reason` is a code, the text says what would have been right."""
 
-    def __init__(self, reason: str, text: str) -> None:
+    def __init__(self, reason: Refusal, text: str) -> None:
         super().__init__(text)
         self.reason = reason
 
