@@ -2,7 +2,9 @@
 
 Rule: it is a guest. It asks the loop through the inbox, as everybody does, and only it waits for the answer. One thread
 serves one scraper at a time and not more than `1 / PAUSE` of them in a second, so one that hangs or floods holds up
-other scrapers and nothing else. A loop that doesn't answer is told as 503. Whatever fails is logged; heating goes on.
+other scrapers and nothing else. What can be counted is there from the start, as 0: of a series that appears with its
+first event no monitoring system sees that one. A loop that doesn't answer is told as 503. Whatever fails is logged;
+heating goes on.
 """
 
 import importlib
@@ -14,13 +16,16 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from stoker import __version__
 from stoker.config.model import Metrics as Settings
 from stoker.core.figures import Figures
+from stoker.core.interlocks import INTERLOCKS
+from stoker.core.topics import Refusal
 from stoker.link.counters import Figures as LinkFigures
 from stoker.link.waker import Waker
+from stoker.link.words import REASONS
 from stoker.loop import Scrape
 
 if TYPE_CHECKING:
@@ -185,12 +190,15 @@ def _heating(core: Figures) -> "Iterator[Metric]":
         ("zone", "reason"),
         (((name, zone.fault), 1.0) for name, zone in core.zones.items() if zone.fault),
     )
-    yield _counter("stoker_faults_total", "Faults that began", ("zone", "reason"), core.faults.items())
+    possible = [(zone, str(interlock.reason)) for zone in core.zones for interlock in INTERLOCKS if interlock.fault]
+    faults = dict.fromkeys(possible, 0) | core.faults
+    yield _counter("stoker_faults_total", "Faults that began", ("zone", "reason"), faults.items())
 
 
 def _orders(core: Figures) -> "Iterator[Metric]":
     yield _counter("stoker_orders_obeyed_total", "Orders obeyed", (), [((), core.obeyed)])
-    yield _counter("stoker_orders_refused_total", "Orders refused", ("reason",), _by_name(core.refused.items()))
+    refused = dict.fromkeys(get_args(Refusal), 0) | core.refused
+    yield _counter("stoker_orders_refused_total", "Orders refused", ("reason",), _by_name(refused.items()))
 
 
 def _line(core: Figures, link: LinkFigures) -> "Iterator[Metric]":
@@ -198,8 +206,9 @@ def _line(core: Figures, link: LinkFigures) -> "Iterator[Metric]":
 
     yield _gauge("stoker_mqtt_up", "1 while connected to a broker", (), [((), core.connected)])
     yield _counter("stoker_mqtt_connects_total", "Connections made", (), [((), link.connects)])
+    failures = dict.fromkeys(sorted(REASONS), 0) | link.failures
     yield _counter(
-        "stoker_mqtt_failures_total", "Connections lost or not made", ("reason",), _by_name(link.failures.items())
+        "stoker_mqtt_failures_total", "Connections lost or not made", ("reason",), _by_name(failures.items())
     )
     yield _counter("stoker_mqtt_redelivered_total", "Messages that the broker sent again", (), [((), link.redelivered)])
     yield _counter("stoker_mqtt_dropped_total", "Messages never said", ("kind",), _by_name(link.dropped.items()))

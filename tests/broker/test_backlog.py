@@ -239,6 +239,60 @@ def test_a_broker_that_refuses_the_topic_is_told_once_and_asked_again(
         assert past.waiting == 1
 
 
+@pytest.mark.parametrize("code", [0x80, 0x97])
+def test_readings_that_the_broker_does_not_take_for_now_wait_and_are_not_marked(
+    link: MakeLink, backlog: MakeBacklog, code: int
+) -> None:
+    past = backlog()
+    with TinyBroker({5: connack(0, 5)}, puback=code) as tiny:
+        line, heard = link(plain(tiny.port), backlog=past)
+        heard.next(LinkUp)
+        say(line, "reading", *range(5))
+        heard.notice("publish-refused")
+        wait_until(lambda: past.waiting == 5)
+        assert line.figures().dropped["reading"] == 0
+        tiny.puback = 0
+        say(line, "state", "online")
+        wait_until(lambda: past.waiting == 0)
+        heard_late = [record for body in tiny.taken for record in past_of(body)]
+    assert [(record["payload"], "repeated" in record) for record in heard_late] == [(str(n), False) for n in range(5)]
+
+
+@pytest.mark.parametrize("code", [0x87, 0x90, 0x99])
+def test_readings_that_the_broker_will_never_take_are_counted(link: MakeLink, backlog: MakeBacklog, code: int) -> None:
+    past = backlog()
+    with TinyBroker({5: connack(0, 5)}, puback=code) as tiny:
+        line, heard = link(plain(tiny.port), backlog=past)
+        heard.next(LinkUp)
+        say(line, "reading", *range(5))
+        wait_until(lambda: line.figures().dropped["reading"] == 5)
+        assert past.waiting == 0
+
+
+def test_nothing_is_missing_where_the_broker_refuses_every_third_publication(
+    link: MakeLink, backlog: MakeBacklog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAST_REFUSED_PAUSE", 0.1)
+    past = backlog()
+    with TinyBroker({5: connack(0, 5)}, puback=0) as tiny:
+        tiny.quota = 3
+        line, heard = link(plain(tiny.port), backlog=past)
+        heard.next(LinkUp)
+        say(line, "state", "online")
+        say(line, "reading", *range(100))
+        wait_until(lambda: line._outbox.empty and past.waiting == 0)
+        at_once = [body.rpartition(b"\0")[2].decode() for body in tiny.taken if b"TEMPERATURE" in body[:20]]
+        late = [record["payload"] for body in tiny.taken for record in past_of(body)]
+        assert sum(line.figures().dropped.values()) == 0
+    assert len(at_once) < 70
+    assert sorted(map(int, at_once + late)) == list(range(100))
+
+
+def past_of(body: bytes) -> list[dict[str, Any]]:
+    """The records in a PUBLISH."""
+    return msgspec.json.decode(body[body.index(b"[") :]) if TOPIC.encode() in body else []
+
+
 def test_messages_are_as_large_as_the_broker_takes(link: MakeLink, backlog: MakeBacklog) -> None:
     past = backlog()
     with TinyBroker({5: connack(0, 5, b"\x27\x00\x00\x01\x00")}, puback=0) as tiny:  # Maximum Packet Size 256
@@ -249,6 +303,7 @@ def test_messages_are_as_large_as_the_broker_takes(link: MakeLink, backlog: Make
         text = "the backlog on topic 'stoker/shed/backlog' was not said: the broker takes no packet above 256 bytes"
         assert heard.notice("too-large").text == text
         wait_until(lambda: past.waiting == 0)
+        assert line.figures().dropped["backlog"] == 1
         sizes = [len(body) for _, body in tiny.received(3)]
         assert len(sizes) > 3
         assert max(sizes) + len("type, size") <= 256

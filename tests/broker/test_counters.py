@@ -1,6 +1,7 @@
 """What the link counts, on a real broker: connections, failures by reason, round trips, and what was never said."""
 
 from broker.mosquitto import Mosquitto
+from broker.tiny import plain
 from broker.watching import MakeLink, MakeObserver
 from stoker.core.messages import LinkUp, Message, Publish
 from stoker.link.counters import Counters
@@ -23,7 +24,7 @@ def test_connections_failures_and_round_trips(broker: Mosquitto, link: MakeLink,
     assert figures.connects == 2
     assert figures.failures["closed"] == 1
     assert figures.failures["connection-refused"] >= 1
-    assert figures.dropped == {"reading": 1}
+    assert figures.dropped == {"reading": 1, "state": 0, "event": 0, "answer": 0, "backlog": 0}
     assert (figures.waiting, figures.redelivered) == (0, 0)
 
 
@@ -51,17 +52,26 @@ def test_each_acknowledgement_is_a_round_trip_of_its_period(
     assert later.round_trips >= figures.round_trips
 
 
+def test_what_was_dropped_is_counted_on_by_the_link_after_a_reload(link: MakeLink) -> None:
+    counters = Counters()
+    for reloads in range(3):
+        line, _ = link(plain(9), counters=counters)
+        line.publish(Publish("lost", b"20.15", "reading"))
+        line.close(1.0)
+        assert line.figures().dropped["reading"] == 1 + reloads
+
+
 def test_a_period_is_over_when_it_was_told_of() -> None:
     counters = Counters()
     for packet, took in enumerate((0.1, 0.4, 0.2)):
         counters.sent(packet, 0.0)
         counters.acknowledged(packet, took)
 
-    first = counters.figures(0, {}, new_period=True).round_trip
+    first = counters.figures(0, new_period=True).round_trip
     assert first
     assert (first.last, first.median, first.max) == (0.2, 0.2, 0.4)
-    assert counters.figures(0, {}).round_trip is None
-    assert counters.figures(0, {}).round_trips == 3
+    assert counters.figures(0).round_trip is None
+    assert counters.figures(0).round_trips == 3
 
 
 def test_an_acknowledgement_of_an_earlier_connection_is_none() -> None:
@@ -70,4 +80,4 @@ def test_an_acknowledgement_of_an_earlier_connection_is_none() -> None:
     counters.note(LinkUp("broker:8883"))
     counters.acknowledged(1, 500.0)
 
-    assert counters.figures(0, {}).round_trips == 0
+    assert counters.figures(0).round_trips == 0

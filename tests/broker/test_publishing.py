@@ -67,6 +67,7 @@ def test_what_is_larger_than_the_broker_takes_is_told_and_not_sent(link: MakeLin
         line.publish(Publish("event", bytes(1000), "event"))
         text = "the event on topic 'event' was not said: the broker takes no packet above 1024 bytes"
         assert heard.notice("too-large").text == text
+        assert line.figures().dropped["event"] == 1
         assert tiny.received(3) == []
 
 

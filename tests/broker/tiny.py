@@ -31,7 +31,7 @@ class TinyBroker:
     """Listens on 127.0.0.1 while entered. `answers`: protocol level -> what CONNECT is answered with.
 
     A SUBSCRIBE is granted but for filters in `refused`, which get that code; a ping is answered, and a PUBLISH is
-    answered with `puback`, a reason code, unless that is None.
+    answered with `puback`, a reason code, unless that is None; each `quota`-th with 0x97, "quota exceeded".
     Packets of the types in `silent` get no answer. `context` is for TLS.
     """
 
@@ -46,6 +46,8 @@ class TinyBroker:
         self.answers = answers
         self._silent = silent
         self.puback = puback
+        self.quota = 0  # none
+        self.taken: list[bytes] = []  # the body of each PUBLISH that was granted
         self._context = context
         self.refused: dict[str, int] = {}
         self.best = 2  # quality of service; it hangs up on a SUBSCRIBE that asks for more
@@ -124,8 +126,11 @@ class TinyBroker:
                     codes = bytes(self.refused.get(name, 1) for name in filters(body[2 + len(empty) :]))
                     sock.sendall(bytes([0x90, 2 + len(empty) + len(codes)]) + body[:2] + empty + codes)
                 case 3 if self.puback is not None:
-                    size = int.from_bytes(body[:2])
-                    sock.sendall(b"\x40\x03" + body[2 + size : 4 + size] + bytes([self.puback]))
+                    size, over = int.from_bytes(body[:2]), self.quota and len(self.received(3)) % self.quota == 0
+                    code = 0x97 if over else self.puback
+                    if code < 0x80:
+                        self.taken.append(body)
+                    sock.sendall(b"\x40\x03" + body[2 + size : 4 + size] + bytes([code]))
                 case 12:
                     sock.sendall(b"\xd0\0")
                 case _:

@@ -7,6 +7,8 @@ import pytest
 
 from fakes import SimulatedHouse
 from stoker.core.messages import Message
+from stoker.core.stoker import Kept
+from stoker.core.taken import MOST
 from stoker.core.topics import stamp, stamped
 from stoker_drivers.mock import Room
 
@@ -91,6 +93,89 @@ def test_an_order_from_the_future_is_refused_and_a_clock_a_little_ahead_is_not()
     assert made.relay.on
     reason, text = refusal(made)
     assert (reason, text) == ("time-ahead", "its time is 125 s ahead of the clock here: which of them is wrong?")
+
+
+def test_an_order_that_its_sender_sends_again_does_not_undo_a_later_one() -> None:
+    """A phone that saw no acknowledgement sends it again over a new connection: to the broker it is a new one."""
+    made = house()
+    order = stamped("ON", made.now().wall).decode()
+    made.order("room/heater/set", order)
+    made.run(5)
+    assert made.relay.on
+
+    made.order("room/heater/set", "OFF")
+    made.run(20)
+    made.order("room/heater/set", order)
+    made.run(5)
+    assert not made.relay.on
+    assert refusal(made)[0] == "duplicate"
+
+    by_hand(made)
+    made.run(5)
+    assert made.relay.on
+
+
+@pytest.mark.parametrize("last", ["with a stamp", "without one"])
+def test_an_order_that_was_held_up_does_not_undo_one_that_was_given_after_it(last: str) -> None:
+    made = house()
+    by_hand(made, value="ON")
+    if last == "with a stamp":
+        by_hand(made, value="OFF")
+    else:
+        made.order("room/heater/set", "OFF")
+    made.run(30)
+    assert not made.relay.on
+    by_hand(made, ago=45, value="ON")
+    made.run(5)
+
+    assert not made.relay.on
+    reason, text = refusal(made)
+    assert reason == "overtaken"
+    assert text.startswith("by its own time it was given 15.0 s before the last order obeyed here")
+    made.order("room/target/set", f'{{"value": 19, "time": "{stamp(made.now().wall - 45)}"}}')
+    assert made.said("room/target") == "19.0"  # another subject is another matter
+
+
+def test_a_sender_whose_clock_is_ahead_silences_nobody() -> None:
+    made = house()
+    by_hand(made, ago=-50, value="ON")
+    made.run(5)
+    by_hand(made, value="OFF")
+    made.run(5)
+
+    assert not made.relay.on
+    assert made.events("order-refused") == []
+
+
+def test_a_clock_that_is_set_back_silences_nobody() -> None:
+    made = house()
+    by_hand(made)
+    made.run(5)
+    made.wall_ahead -= 3600
+    by_hand(made, value="OFF")
+    made.run(5)
+
+    assert not made.relay.on
+
+
+def test_a_reload_does_not_forget_what_was_taken() -> None:
+    made = house()
+    order = stamped("ON", made.now().wall).decode()
+    made.order("room/heater/set", order)
+    made.order("room/heater/set", "OFF")
+    made.core, _, _ = made.core.replace(made.settings, Kept({"inside"}, {"radiator"}), made.now())
+    made.order("room/heater/set", order)
+
+    assert refusal(made)[0] == "duplicate"
+
+
+def test_a_sender_that_never_tires_fills_no_memory() -> None:
+    made = house()
+    for number in range(300):
+        made.order("room/target/set", f'{{"value": {15 + number / 100:.2f}, "time": "{stamp(made.now().wall)}"}}')
+
+    assert made.said("room/target") == "17.99"
+    assert len(made.core._taken["stoker/shed/room/target/set"]._lately) == MOST
 
 
 def test_while_our_clock_is_a_guess_an_orders_time_proves_nothing() -> None:

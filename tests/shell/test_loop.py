@@ -39,7 +39,7 @@ class HangingLink:
         return len(self.looks) >= 3
 
     def figures(self, new_period: bool = False) -> LinkFigures:
-        return Counters().figures(0, {}, new_period)
+        return Counters().figures(0, new_period)
 
 
 class Beside:

@@ -3,12 +3,14 @@
 import http.client
 import logging
 import queue
+import re
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,6 +19,7 @@ from fakes import SimulatedHouse
 from stoker import metrics as module
 from stoker.config.model import Metrics as Settings
 from stoker.core.messages import LinkDown, LinkUp, Message
+from stoker.link import words
 from stoker.link.counters import Counters
 from stoker.loop import Scrape
 from stoker.metrics import Metrics
@@ -46,7 +49,7 @@ class Endpoint:
     def _answer(self) -> None:
         while (scrape := self.asked.get()) is not None:
             self.awake.wait()
-            scrape.answer(self._house.core.figures(self._house.now()), self._counters.figures(3, {"reading": 7}))
+            scrape.answer(self._house.core.figures(self._house.now()), self._counters.figures(3))
 
     def get(self, path: str = "/metrics") -> tuple[int, str]:
         """Status and text. The endpoint may have begun a moment ago."""
@@ -148,6 +151,31 @@ def test_a_heater_that_does_not_obey() -> None:
         assert endpoint.scrape()["stoker_heater_failed", "radiator"] == 1.0
 
 
+def test_what_has_never_happened_is_counted_as_nought() -> None:
+    """Otherwise the first failure is where a series begins, and no increase."""
+    with serving(house()) as endpoint:
+        figures = endpoint.scrape()
+    for key in (
+        ("stoker_mqtt_failures_total", "closed"),
+        ("stoker_mqtt_failures_total", "bad-login"),
+        ("stoker_mqtt_dropped_total", "reading"),
+        ("stoker_mqtt_dropped_total", "backlog"),
+        ("stoker_orders_refused_total", "overtaken"),
+        ("stoker_faults_total", "runaway", "room"),
+    ):
+        assert figures[key] == 0.0
+
+
+def test_every_reason_of_a_failure_is_known_beforehand() -> None:
+    source = Path(words.__file__).parent
+    text = "".join(path.read_text() for path in source.glob("*.py"))
+    said = set(re.findall(r'Link(?:Error|Down)\(\s*"([a-z-]+)"', text)) | set(
+        re.findall(r'unreadable\("([a-z-]+)"', text)
+    )
+    assert len(said) > 20
+    assert said <= words.REASONS
+
+
 def test_what_the_line_went_through() -> None:
     made, counters = house(), Counters()
     counters.note(LinkUp("broker:8883"))
@@ -157,6 +185,8 @@ def test_what_the_line_went_through() -> None:
     for packet, took in ((1, 0.25), (2, 0.5)):
         counters.sent(packet, 10.0)
         counters.acknowledged(packet, 10.0 + took)
+    for _ in range(7):
+        counters.dropped("reading")
     made.order("room/heater/set", "ON", retained=True)
     made.disconnect()
     with serving(made, counters) as endpoint:

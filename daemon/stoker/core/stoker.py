@@ -46,6 +46,7 @@ from stoker.core.preheat import Preheat, Rise
 from stoker.core.process import Gains
 from stoker.core.repeats import Repeats
 from stoker.core.settings import Settings, stale_by_default
+from stoker.core.taken import Taken
 from stoker.core.thermometer import Doubts, Seen, Thermometer, Trouble, outliers, together
 from stoker.core.zone import Decision, View, Zone
 
@@ -114,6 +115,7 @@ class Stoker:
         self._down_told: dict[str, float] = {}  # reason -> when the log last said it
         self._pulse, self._began = Pulse(settings.alive_every), now.mono
         self._counts = Counts()
+        self._taken = {topic: Taken() for topic in self.routes.orders}
         self._events: Repeats[dict[str, Any]] = Repeats()
         self._lines: Repeats[Say] = Repeats()
         self._stopping = False
@@ -204,6 +206,7 @@ class Stoker:
         """
         new = Stoker(settings, self._remembered, now)
         new._broker, new._down_since, new._down_told = self._broker, self._down_since, self._down_told
+        new._taken |= {topic: self._taken[topic] for topic in self._taken.keys() & new._taken.keys()}
         new._clock, new._restarts = self._clock, self._restarts
         new._restarts.settle(settings.max_restarts, settings.stable_after)
         new._began, new._counts, new._events, new._lines = self._began, self._counts, self._events, self._lines
@@ -269,7 +272,8 @@ class Stoker:
         name, subject = route
         zone = self.zones[name]
         try:
-            payload = topics.living(message, zone.settings.order_lifetime, self._now)
+            payload, given = topics.living(message, zone.settings.order_lifetime, self._now)
+            self._taken[message.topic].judge(message.payload, given, self._now)
             order = topics.understand(payload, name, subject, zone.settings)
             if why_not := zone.why_not(order):
                 raise topics.OrderError("not-possible", why_not)
@@ -279,6 +283,7 @@ class Stoker:
         nothing = isinstance(order, ResetFault) and not zone.fault
         if isinstance(order, ResetFault):
             self._tell_of_reset(zone)
+        self._taken[message.topic].obeyed(message.payload, given, self._now.at(message.at).wall, self._now)
         zone.obey(order, self._now)
         self._said.pop(self.routes.zones[name][subject], None)  # an order that was obeyed is always confirmed
         self._keep_orders(zone)

@@ -28,13 +28,18 @@ AHEAD = 60.0  # seconds that a sender's clock may be ahead of ours
 Subject = Literal["mode", "target", "preset", "schedule", "tune", "heater", "fault"]
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 
+Refusal = Literal[
+    "retained", "duplicate", "overtaken", "expired", "time-ahead", "not-understood", "out-of-range", "not-possible"
+]
+"""Why an order changes nothing."""
+
 _DECIMAL = re.compile(r"[+-]?\d{1,6}(?:\.\d{1,12})?", re.ASCII)
 
 
 class OrderError(Exception):
     """An order that changes nothing: `reason` is a code, the text says what would have been right."""
 
-    def __init__(self, reason: str, text: str) -> None:
+    def __init__(self, reason: Refusal, text: str) -> None:
         super().__init__(text)
         self.reason = reason
 
@@ -91,8 +96,11 @@ def understand(payload: bytes, zone: str, subject: Subject, limits: Zone) -> Ord
             return _reset(zone, text)
 
 
-def living(message: Message, lifetime: float, now: Now) -> bytes:
-    """The order itself, without its stamp. Raises OrderError where it is dead: what was meant then may do harm now."""
+def living(message: Message, lifetime: float, now: Now) -> tuple[bytes, float | None]:
+    """The order itself, and the Unix time of its stamp if it has one.
+
+    Raises OrderError where it is dead: what was meant then may do harm now.
+    """
     if message.retained:
         raise OrderError("retained", "a retained order is not obeyed: send it without the retain flag")
     if message.duplicate:
@@ -112,18 +120,19 @@ class _Stamped(Struct, forbid_unknown_fields=True):
 
 def stamped(value: str, wall: float) -> bytes:
     """Build an order that dies on the way, whichever way that is."""
-    return json({"value": value, "time": stamp(wall)})
+    time = datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")  # two in one second are two
+    return json({"value": value, "time": time})
 
 
-def _unstamped(payload: bytes, lifetime: float, now: Now) -> bytes:
-    """The order without its stamp, which must be recent.
+def _unstamped(payload: bytes, lifetime: float, now: Now) -> tuple[bytes, float | None]:
+    """The order without its stamp, and that, which must be recent.
 
     While our own clock is not known to be right (no network time yet) a stamp proves nothing, and to refuse all of them
     would leave such a house without orders: then only what was seen here counts, so no retained one, no duplicate, and
     none that waited.
     """
     if not (payload.lstrip().startswith(b"{") and b'"value"' in payload):
-        return payload
+        return payload, None
     try:
         order = msgspec.json.decode(payload, type=_Stamped)
         value = bytes(order.value)
@@ -131,12 +140,13 @@ def _unstamped(payload: bytes, lifetime: float, now: Now) -> bytes:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         example = '{"value": 21, "time": "2026-01-31T06:00:00Z"}'
         raise OrderError("not-understood", f"an order with its time looks like {example}") from None
-    age = now.wall - order.time.timestamp()
+    given = order.time.timestamp()
+    age = now.wall - given
     if now.synchronised and age > lifetime:
         raise OrderError("expired", f"by its own time the order is {age:.0f} s old, {lifetime:g} s are allowed")
     if now.synchronised and age < -AHEAD:
         raise OrderError("time-ahead", f"its time is {-age:.0f} s ahead of the clock here: which of them is wrong?")
-    return value
+    return value, given
 
 
 def _text(payload: bytes) -> str:

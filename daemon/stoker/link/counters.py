@@ -6,10 +6,11 @@ A round trip is the time from a PUBLISH to its PUBACK. The signal of life is one
 import threading
 from collections import Counter, deque
 from statistics import median
+from typing import get_args
 
 from msgspec import Struct
 
-from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Stop
+from stoker.core.messages import Kind, LinkDown, LinkUp, Message, Notice, Stop
 
 KEPT = 1000  # round trips of one period; more tell nothing new
 
@@ -48,6 +49,7 @@ class Counters:
         self._connects = 0
         self._failures: Counter[str] = Counter()
         self._redelivered = 0
+        self._dropped: Counter[str] = Counter(dict.fromkeys(get_args(Kind), 0))
         self._round_trips = 0
         self._round_trip_seconds = 0.0
         self._period: deque[float] = deque(maxlen=KEPT)
@@ -81,7 +83,12 @@ class Counters:
             self._round_trip_seconds += now - since
             self._period.append(now - since)
 
-    def figures(self, waiting: int, dropped: dict[str, int], new_period: bool = False) -> Figures:
+    def dropped(self, kind: str) -> None:
+        """Something of this kind will never be said."""
+        with self._lock:
+            self._dropped[kind] += 1
+
+    def figures(self, waiting: int, new_period: bool = False) -> Figures:
         """All of it now. `new_period`: of round trips, those from now on are the next period's."""
         with self._lock:
             period = list(self._period)
@@ -95,5 +102,5 @@ class Counters:
                 round_trip_seconds=self._round_trip_seconds,
                 round_trip=RoundTrip(period[-1], median(period), max(period)) if period else None,
                 waiting=waiting,
-                dropped=dropped,
+                dropped=dict(self._dropped),
             )

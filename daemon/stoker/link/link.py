@@ -35,6 +35,7 @@ DIAL_WITHIN = 60.0  # seconds for files, name server, TCP and TLS; then they han
 MOST_HANGING = 3  # threads that are left behind so for each broker; then no other is risked until one of them ends ...
 HANGING_ENDS = 3600.0  # seconds; ... and where none does, a fresh process is all that is left to try
 CONNACK_WITHIN = 10.0  # seconds after TCP and TLS stand
+FOR_NOW = frozenset({0x80, 0x97})  # of a PUBACK: an unspecified error, a quota; it may be gone in a minute
 FILTERS_AT_ONCE = 8  # in one SUBSCRIBE; AWS IoT Core hangs up on more
 STAND_WITHIN = 30.0  # seconds that we are not online, because the broker refuses a subscription
 SIGN_WITHIN = 120.0  # seconds; a thread that has given no sign of life for so long hangs
@@ -79,8 +80,8 @@ class Link:
         self._now = now
         self._lock = threading.Lock()  # around the outbox
         self._backlog = backlog
-        self._outbox = Outbox(backlog.keep if backlog else forget)
         self._counters = counters or Counters()
+        self._outbox = Outbox(backlog.keep if backlog else forget, self._counters.dropped)
         self._wanted = tuple(dict.fromkeys(subscriptions))
         self._waker = Waker()
         self._end = math.inf  # when `close` wants to be done
@@ -126,12 +127,11 @@ class Link:
     def figures(self, new_period: bool = False) -> Figures:
         """What was counted so far; see `Counters.figures`."""
         with self._lock:
-            waiting, dropped = self._outbox.waiting, dict(self._outbox.dropped_total)
-        counted = self._counters.figures(waiting, dropped, new_period)
+            waiting = self._outbox.waiting
+        counted = self._counters.figures(waiting, new_period)
         if (past := self._backlog) is None:
             return counted
-        if lost := past.dropped_total:
-            dropped["backlog"] = lost
+        dropped = counted.dropped | {"backlog": counted.dropped["backlog"] + past.dropped_total}
         return replace(counted, backlog=past.waiting, backlog_oldest=past.oldest, dropped=dropped)
 
     def close(self, timeout: float) -> bool:
@@ -383,7 +383,7 @@ class Link:
                 continue
             self._go_on_with_past(publish, code)
             if code >= REFUSED:
-                self._refused(publish, "publish-refused", words.denial(code))
+                self._refused(publish, "publish-refused", words.denial(code), for_now=code in FOR_NOW)
             elif publish.kind == "reading":
                 log.debug("Just published %s to topic %s", publish.payload.decode(errors="replace"), publish.topic)
 
@@ -466,8 +466,11 @@ class Link:
         if self._backlog and (dropped := self._backlog.dropped()):
             self._tell(Notice("dropped", dropped))
 
-    def _refused(self, publish: Publish, reason: str, why: str) -> None:
-        """Tell of it once for each topic and connection."""
+    def _refused(self, publish: Publish, reason: str, why: str, for_now: bool = False) -> None:
+        """Tell of it once for each topic and connection. `for_now`: the broker may take it later."""
+        if publish.kind != "backlog" or reason != "publish-refused":  # the past that the broker refuses waits
+            with self._lock:
+                self._outbox.refused(publish, for_now)
         if publish.topic not in self._refused_topics:
             self._refused_topics.add(publish.topic)
             self._tell(Notice(reason, f"the {publish.kind} on topic {publish.topic[:100]!r} was not said: {why}"))

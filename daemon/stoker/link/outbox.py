@@ -23,15 +23,20 @@ def forget(_publish: Publish, _repeated: bool) -> bool:
     return False
 
 
+def uncounted(_kind: str) -> None:
+    """For those who count nothing."""
+
+
 class Outbox:
     """Filled by any thread, emptied by the link's; the link holds its lock around every call."""
 
-    def __init__(self, keep: Keep = forget) -> None:
+    def __init__(self, keep: Keep = forget, note: Callable[[str], None] = uncounted) -> None:
+        """`note` hears the kind of each that is dropped."""
         self._keep = keep
+        self._note = note
         self._waiting: dict[str | int, Publish] = {}  # in the order in which it is to be said
         self._sent: dict[int, tuple[Publish, float]] = {}  # packet id -> what, when; the oldest first
         self._dropped: Counter[Kind] = Counter()
-        self.dropped_total: Counter[str] = Counter()  # by kind, since the start
         self._serial = count()
         self._online = False
 
@@ -58,6 +63,11 @@ class Outbox:
         """The broker answered for this packet."""
         publish, _ = self._sent.pop(packet, (None, 0.0))
         return publish
+
+    def refused(self, publish: Publish, for_now: bool) -> None:
+        """The broker does not take it, as somebody has told. `for_now`: perhaps later, so what can be past is."""
+        if not (for_now and self._keeps(publish)):
+            self._note(publish.kind)
 
     @property
     def waiting(self) -> int:
@@ -108,10 +118,13 @@ class Outbox:
     def _key(self, publish: Publish) -> str | int:
         return publish.topic if publish.kind == "state" else next(self._serial)
 
+    def _keeps(self, publish: Publish, repeated: bool = False) -> bool:
+        return publish.kind in ("reading", "event") and self._keep(publish, repeated)
+
     def _pass(self, publish: Publish, repeated: bool = False) -> None:
         """It will not be said any more, or in the backlog."""
-        if publish.kind in ("reading", "event") and self._keep(publish, repeated):
+        if self._keeps(publish, repeated):
             return
         if publish.kind != "state" or self._online:  # without a line a state is not lost: it will be said anew
             self._dropped[publish.kind] += 1
-            self.dropped_total[publish.kind] += 1
+            self._note(publish.kind)

@@ -118,6 +118,17 @@ DENIED = {
 }
 
 
+REASONS = (
+    NEEDS_A_PERSON
+    | OVERLOADED
+    | {reason for _, reason, _ in (*SYSTEM, *TLS)}
+    | {reason for reason, _ in (*CONNACK.values(), *DISCONNECT.values())}
+    | {"closed-early", "connection-failed", "internal-error", "malformed", "name-not-found", "no-acknowledgement"}
+    | {"no-answer", "no-name-server", "proxy", "refused", "stood-still", "tls-closed", "unreachable"}
+)
+"""Every reason that there is, for who counts from nought."""
+
+
 class LinkError(Exception):
     """No connection, or no more: `reason` is a short code, the text says what was seen and what to do."""
 
