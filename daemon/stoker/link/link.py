@@ -97,6 +97,7 @@ class Link:
         self._refuse_5: set[tuple[str, int]] = set()  # addresses
         self._up_since = math.inf
         self._hanging: list[Dial] = []
+        self._address: dict[str, int] = {}  # broker -> which of its name's addresses is to be tried
         self._subscriptions = Subscriptions()
         self._quality: int = 1  # of service, with which we subscribe
         self._hopeless = set[str]()  # filters that were not worth waiting for the last time
@@ -186,6 +187,9 @@ class Link:
         failure = self._connect()
         if failure is None or self._closing:
             return
+        if self._up_since == math.inf:  # what takes TCP need not be a broker that works: the next address, if any
+            place = words.place(self._settings)
+            self._address[place] = self._address.get(place, 0) + 1
         self._tries += 1
         lasted = max(0.0, monotonic() - self._up_since)
         text = failure.text
@@ -276,22 +280,25 @@ class Link:
     def _dial(self) -> Reached:
         """A way to the broker. What hangs on it is left behind."""
         self._hanging = [dial for dial in self._hanging if dial.running]
-        here = [dial.step for dial in self._hanging if dial.place == words.place(self._settings)]
+        place = words.place(self._settings)
+        here = [dial.step for dial in self._hanging if dial.place == place]
         if len(here) >= MOST_HANGING:
             if len(self._hanging) >= MOST_HANGING * len(self._brokers):
                 self._stuck_since = min(self._stuck_since, self._now())
             steps = ", ".join(sorted(set(here)))
             raise LinkError("hangs", f"{MOST_HANGING} tries hang still ({steps}): no other before one of them ends")
         self._stuck_since = math.inf
-        dial, until = Dial(self._settings, self._waker), monotonic() + DIAL_WITHIN
+        until = monotonic() + DIAL_WITHIN
+        dial = Dial(self._settings, self._waker, self._address.get(place, 0))
         dial.start()
         while not dial.done and not self._closing and monotonic() < until:
             self._nap(until)
+        self._address[place] = dial.turn
         if dial.done:
             return dial.reached()
         dial.give_up()
         self._hanging.append(dial)
-        raise LinkError("hangs", f"no way to {words.place(self._settings)}: {dial.step} hangs for {DIAL_WITHIN:g} s")
+        raise LinkError("hangs", f"no way to {place}: {dial.step} hangs for {DIAL_WITHIN:g} s")
 
     def _meet(self, line: Connection, version: Version) -> None:
         """Up once the broker has accepted us and every subscription stands: who is online hears orders.
