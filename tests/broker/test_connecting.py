@@ -1,10 +1,14 @@
 """Finding the broker: with TLS, a password and MQTT 5; with 3.1.1 where 5 is refused; when it appears only later."""
 
+import socket
 import ssl
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +16,7 @@ from broker.mosquitto import Authority, MakeBroker, Mosquitto
 from broker.tiny import TinyBroker, close, connack, plain
 from broker.watching import MakeLink, MakeObserver
 from stoker.core.messages import LinkDown, LinkUp, Message, Publish
-from stoker.link import backoff
+from stoker.link import backoff, dial
 from stoker.link.settings import Tls
 
 
@@ -137,6 +141,79 @@ def test_names_the_host_in_the_handshake(authority: Authority, link: MakeLink) -
         _, heard = link(plain(tiny.port, host="localhost", tls=tls))
         heard.next(LinkUp)
     assert names == ["localhost"]
+
+
+class Name:
+    """A name server that knows `many.example`: all of these (host, port)."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *places: tuple[str, int]) -> None:
+        self._ask = socket.getaddrinfo
+        self._places = places
+        monkeypatch.setattr(socket, "getaddrinfo", self._answer)
+
+    def _answer(self, host: str, port: int, *arguments: Any, **more: Any) -> Any:
+        places = self._places if host == "many.example" else [(host, port)]
+        return [found for place in places for found in self._ask(*place, *arguments, **more)]
+
+
+@pytest.fixture
+def hole() -> Iterator[tuple[str, int]]:
+    """Where SYNs vanish: a listener whose queue is full."""
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):
+            caller = stack.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(full.getsockname())
+        yield full.getsockname()
+
+
+def test_a_name_whose_first_addresses_are_dead_is_reached_in_one_try(
+    link: MakeLink, hole: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dial, "TCP_LEAST", 0.05)
+    monkeypatch.setattr(dial, "TCP_WITHIN", 1.0)  # TCP_TIMEOUT stays 10 s
+    with TinyBroker({5: connack(0, 5)}) as tiny:
+        Name(monkeypatch, *[hole] * 7, ("127.0.0.1", tiny.port))
+        _, heard = link(plain(tiny.port, host="many.example"))
+        heard.next(LinkUp)
+        assert not [event for event in heard.all if isinstance(event, LinkDown)]
+
+
+def test_a_try_that_ran_out_of_time_is_gone_on_with_at_the_next_address(
+    link: MakeLink, hole: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dial, "TCP_LEAST", 0.1)
+    monkeypatch.setattr(dial, "TCP_WITHIN", 0.25)
+    with TinyBroker({5: connack(0, 5)}) as tiny:
+        Name(monkeypatch, *[hole] * 8, ("127.0.0.1", tiny.port))
+        _, heard = link(plain(tiny.port, host="many.example"))
+        text = "does not answer: is it on, and does a firewall stand between?"
+        assert heard.down("timed-out").text == f"many.example:{tiny.port} {text}"
+        heard.next(LinkUp)
+        tiny.hang_up()
+        heard.down("closed")
+        heard.next(LinkUp)
+        assert getattr(heard.all[-2], "reason", "") == "closed", "it begins with the address that it was on"
+
+
+def test_an_address_that_takes_tcp_and_is_no_broker_does_not_stand_before_the_next(
+    link: MakeLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TinyBroker({5: close, 4: close}) as ruin, TinyBroker({5: connack(0, 5)}) as tiny:
+        Name(monkeypatch, ("127.0.0.1", ruin.port), ("127.0.0.1", tiny.port))
+        _, heard = link(plain(tiny.port, host="many.example"))
+        heard.down("closed-early")
+        heard.next(LinkUp)
+
+
+def test_ipv4_and_ipv6_take_turns() -> None:
+    six, four = socket.AF_INET6, socket.AF_INET
+    names = [(six, 1), (six, 2), (six, 3), (four, 4), (four, 5)]
+    assert dial.alternating(names) == [(six, 1), (four, 4), (six, 2), (four, 5), (six, 3)]
+    assert dial.alternating([]) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts the thread's own wake-ups, in /proc")

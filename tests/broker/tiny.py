@@ -67,6 +67,10 @@ class TinyBroker:
         self.hang_up()
         self._server.server_close()
 
+    def answer(self, connect: bytes) -> Answer:
+        """What this CONNECT is answered with."""
+        return self.answers[connect[6]]
+
     def hang_up(self) -> None:
         """Close every connection."""
         for connection in self._connections:
@@ -115,7 +119,7 @@ class TinyBroker:
                 case 1:
                     level = body[6]
                     self.levels.append(level)
-                    answer = self.answers[level]
+                    answer = self.answer(body)
                     if answer == close:
                         return
                     sock.sendall(answer)

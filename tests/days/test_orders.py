@@ -177,6 +177,44 @@ def test_a_refused_order_with_a_response_topic_is_told_why() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "TEMPERATURE",
+        "Position",
+        "stoker/shed/availability",
+        "stoker/shed/alive",
+        "stoker/shed/state",
+        "stoker/shed/event",
+        "stoker/shed/backlog",
+        "stoker/shed/room/target",
+        "stoker/shed/room/target/set",
+        "stoker/barn/hall/heater/set",
+        "stoker/barn/hall/fault/reset",
+        "phone/#",
+        "phone/+",
+        "$SYS/broker",
+    ],
+)
+@pytest.mark.parametrize("target", ["21.5", "99"])
+def test_an_order_s_sender_cannot_speak_through_the_device(topic: str, target: str) -> None:
+    house = warm_house(presence=Presence(people={"phone": "Position"}))
+    message = Message("stoker/shed/room/target/set", target.encode(), house.time, reply_to=topic, correlation=b"7")
+    house.feed(message)
+
+    assert not [payload for _, _, payload in house.broker.said if b'"ok"' in payload]
+    (told,) = [line.text for line in house.log if "no answer on" in line.text]
+    assert repr(topic) in told
+    assert house.core.zones["room"].aim.target == (21.5 if target == "21.5" else 20.0), "the order counts all the same"
+
+
+@pytest.mark.parametrize("topic", ["phone/answers", "stoker/shed/answer/stoker-shed-1a2b3c4d", "homeassistant/reply"])
+def test_topics_of_ones_own_are_answered_on(topic: str) -> None:
+    house = warm_house()
+    house.order("room/target/set", "21.5", reply_to=topic)
+    assert len(house.broker.payloads(topic)) == 1
+
+
 def test_an_order_that_changes_nothing_is_confirmed_all_the_same() -> None:
     house = warm_house()
     said = len(house.broker.payloads("stoker/shed/room/target"))

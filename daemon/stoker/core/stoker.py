@@ -334,8 +334,16 @@ class Stoker:
         self._answer(message, {"ok": False, "zone": zone, **details})
 
     def _answer(self, message: Message, answer: dict[str, Any]) -> None:
-        if message.reply_to:
+        if not message.reply_to:
+            return
+        if self.routes.may_answer(message.reply_to):
             self._out.append(Publish(message.reply_to, topics.json(answer), "answer", message.correlation))
+            return
+        where = topics.readable(message.reply_to.encode())
+        text = (
+            f"no answer on {where!r}, as an order wants it: not a topic of answers. Let its sender take one of its own"
+        )
+        self._log("warning", text, reason="response-topic")
 
     # --- what is remembered
 

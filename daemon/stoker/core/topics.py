@@ -23,6 +23,7 @@ from stoker.core.messages import (
 )
 from stoker.core.settings import Settings, Zone
 
+ORDERED = ("/set", "/reset")  # how the topics of orders end, here and elsewhere
 AHEAD = 60.0  # seconds that a sender's clock may be ahead of ours
 
 Subject = Literal["mode", "target", "preset", "schedule", "tune", "heater", "fault"]
@@ -57,11 +58,22 @@ class Routes:
         self.orders: dict[str, tuple[str, Subject]] = {
             self.zones[name][f"{subject}_set"]: (name, subject) for name in settings.zones for subject in SUBJECTS
         }
+        readings = [table.publish for table in settings.thermometers.values()]
+        heard = [*self.orders, *settings.presence.people.values()]
+        self._no_answers = frozenset([*self.said(), self.event, self.backlog, *readings, *heard])
 
     def said(self) -> list[str]:
         """Every topic on which states are said, so retained."""
         zones = [topic for topics in self.zones.values() for key, topic in topics.items() if not key.endswith("_set")]
         return [self.availability, self.alive, self.state, *zones]
+
+    def may_answer(self, topic: str) -> bool:
+        """Whether an order may be answered there: its sender has no right to speak through us where others listen.
+
+        So never where this device says or hears something itself, nor where another one hears orders.
+        """
+        wild = "+" in topic or "#" in topic or topic.startswith("$")
+        return not (wild or topic in self._no_answers or topic.endswith(ORDERED))
 
 
 def zone_topics(settings: Settings, zone: str) -> dict[str, str]:

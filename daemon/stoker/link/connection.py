@@ -12,7 +12,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import paho.mqtt.client as paho
 from msgspec.structs import replace
@@ -50,6 +50,14 @@ _UNSUPPORTED_VERSION = 0x84
 _KEEPALIVE_TIMEOUT = 0x8D
 
 
+class Terms(NamedTuple):
+    """What the broker takes of us: a will, messages that it is to retain, and the best quality of service."""
+
+    will: bool = True
+    retained: bool = True
+    quality: int = 1
+
+
 class Connection:
     """`open` it, then `turn` until it ends. `close` it in any case."""
 
@@ -60,9 +68,11 @@ class Connection:
         *,
         client_id: str,
         will: tuple[str, bytes] | None,
+        terms: Terms,
         waker: Waker,
         now: Callable[[], float],
     ) -> None:
+        self.terms = terms  # once accepted, no more than the broker says
         self.accepted = False
         self.arrived: list[Message | Notice] = []
         self.acknowledged: list[tuple[int, int]] = []  # packet id, reason code
@@ -83,7 +93,7 @@ class Connection:
         self._goodbye: tuple[bool, int] | None = None  # said by the broker; its code, or paho's
         self._elsewhere = ""  # where the broker sends us
         self._error = _SwallowedError()
-        self._client = self._new_client(will)
+        self._client = self._new_client(will if terms.will else None)
 
     def _new_client(self, will: tuple[str, bytes] | None) -> paho.Client:
         client = paho.Client(
@@ -101,7 +111,7 @@ class Connection:
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         if will:
-            client.will_set(*will, qos=1, retain=True)
+            client.will_set(*will, qos=self.terms.quality, retain=self.terms.retained)
         return client
 
     # --- what the link does -------------------------------------------------------------------------------------------
@@ -139,10 +149,10 @@ class Connection:
         self._looked = self._now()
 
     def publish(self, publish: Publish) -> int:
-        """Send it in the next `turn`; the packet id that will come back in `acknowledged`."""
+        """Send it in the next `turn`; the packet id that will come back in `acknowledged`; with QoS 0 when sent."""
         properties = _publish_properties(publish) if self._version == "5" else None
-        retain = publish.kind == "state"
-        info = self._client.publish(publish.topic, publish.payload, qos=1, retain=retain, properties=properties)
+        retain, qos = publish.kind == "state" and self.terms.retained, self.terms.quality
+        info = self._client.publish(publish.topic, publish.payload, qos=qos, retain=retain, properties=properties)
         return info.mid
 
     def fits(self, publish: Publish) -> bool:
@@ -266,6 +276,9 @@ class Connection:
         self.accepted = True
         self.room = min(IN_FLIGHT, getattr(properties, "ReceiveMaximum", IN_FLIGHT))
         self.largest = getattr(properties, "MaximumPacketSize", math.inf)
+        retained = self.terms.retained and bool(getattr(properties, "RetainAvailable", 1))
+        quality = min(self.terms.quality, getattr(properties, "MaximumQoS", 1))
+        self.terms = self.terms._replace(retained=retained, quality=quality)
         keepalive = self._settings.keepalive
         self._ping_after = PING_AFTER * min(keepalive, getattr(properties, "ServerKeepAlive", 0) or keepalive)
         # paho cannot ping more often than the keepalive it announced, and takes a broker's 0 as never

@@ -8,7 +8,8 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain, zip_longest
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -18,7 +19,9 @@ from stoker.link.settings import Mqtt
 from stoker.link.waker import Waker
 from stoker.link.words import LinkError
 
-TCP_TIMEOUT = 10.0  # seconds for each address of a name
+TCP_TIMEOUT = 10.0  # seconds for an address of a name ...
+TCP_LEAST = 2.0  # seconds; ... fewer where there are many, ...
+TCP_WITHIN = 30.0  # seconds; ... so that all have their turn. What is left over then begins the next try
 HANDSHAKE_TIMEOUT = 10.0  # seconds for the proxy, for TLS, and for the WebSocket
 LOOK_WITHIN = 5.0  # seconds
 CHUNK = 16384  # bytes
@@ -49,10 +52,14 @@ class Reached(NamedTuple):
 
 
 class Dial:
-    """One try. `start` it and wait until it is `done`: it sets the waker then. `give_up` instead, where it hangs."""
+    """One try. `start` it and wait until it is `done`: it sets the waker then. `give_up` instead, where it hangs.
 
-    def __init__(self, settings: Mqtt, waker: Waker) -> None:
+    `turn`: which of the name's addresses is the first, counted on without end; once done, the last that was tried.
+    """
+
+    def __init__(self, settings: Mqtt, waker: Waker, turn: int = 0) -> None:
         self.place = words.place(settings)
+        self.turn = turn
         self.step = "reading the files"
         self._settings = settings
         self._waker = waker
@@ -148,19 +155,22 @@ class Dial:
         """TCP to the first of the name's addresses that answers. Raises OSError, ValueError."""
         host, port = address
         self.step = f"looking up {host}"
-        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        places = alternating(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         self.step = f"connecting to {host}"
+        each, until = min(TCP_TIMEOUT, max(TCP_LEAST, TCP_WITHIN / max(1, len(places)))), monotonic() + TCP_WITHIN
         error: OSError | None = None
-        for family, kind, protocol, _, place in places:
-            if self._given_up:
+        for turn in range(self.turn, self.turn + len(places)):
+            if self._given_up or monotonic() >= until:
                 break
+            self.turn = turn
+            family, kind, protocol, _, place = places[turn % len(places)]
             try:
                 sock = _Plain(family, kind, protocol)
             except OSError as failure:  # an address of a family that this system does not have
                 error = error or failure
                 continue
             try:
-                sock.settimeout(TCP_TIMEOUT)
+                sock.settimeout(each)
                 sock.connect(place)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError as failure:
@@ -226,3 +236,10 @@ class Dial:
             with self._wrapped(self._tcp(), only, LOOK_WITHIN) as sock:
                 return sock.getpeercert() or {}
         return {}
+
+
+def alternating(places: Sequence[Any]) -> list[Any]:
+    """IPv6 and IPv4 by turns, each in the order of the system (RFC 8305, 4): one of the two may lead nowhere."""
+    families = dict.fromkeys(place[0] for place in places)
+    by_family = [[place for place in places if place[0] == family] for family in families]
+    return [place for place in chain.from_iterable(zip_longest(*by_family)) if place]

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish, Stop
 from stoker.link import words
 from stoker.link.backoff import LASTED, Pace, Turns
-from stoker.link.connection import LONGEST_SLEEP, PACKET_OVERHEAD, Connection, Version
+from stoker.link.connection import LONGEST_SLEEP, PACKET_OVERHEAD, Connection, Terms, Version
 from stoker.link.counters import Counters, Figures
 from stoker.link.dial import Dial, Reached
 from stoker.link.outbox import Outbox, forget
@@ -47,6 +47,16 @@ GOODBYE_SHARE = 0.8  # of the time that `close` allows goes to what is still to 
 
 OTHER_VERSION = frozenset({"protocol", "closed-early"})
 """Failures after which the other version of MQTT is tried at once."""
+
+SILENT_ABOUT_WILL = (
+    Terms(retained=False),
+    Terms(quality=0),
+    Terms(retained=False, quality=0),
+    Terms(will=False),
+)
+"""With what a broker may accept us that hangs up on our will without a word, as is the only way in MQTT 3.1.1."""
+GUESS_EACH = 10  # tries; what hangs up is seldom such a broker
+GUESS_WITHIN = 2.0  # seconds; nor is one that thinks before (a cluster without a leader)
 
 log = logging.getLogger("stoker.link")
 
@@ -98,6 +108,8 @@ class Link:
         self._refuse_5: set[tuple[str, int]] = set()  # addresses
         self._up_since = math.inf
         self._hanging: list[Dial] = []
+        self._address: dict[str, int] = {}  # broker -> which of its name's addresses is to be tried
+        self._terms: dict[str, Terms] = {}  # broker -> what it took of us the last time
         self._subscriptions = Subscriptions()
         self._quality: int = 1  # of service, with which we subscribe
         self._hopeless = set[str]()  # filters that were not worth waiting for the last time
@@ -186,6 +198,9 @@ class Link:
         failure = self._connect()
         if failure is None or self._closing:
             return
+        if self._up_since == math.inf:  # what takes TCP need not be a broker that works: the next address, if any
+            place = words.place(self._settings)
+            self._address[place] = self._address.get(place, 0) + 1
         self._tries += 1
         lasted = max(0.0, monotonic() - self._up_since)
         text = failure.text
@@ -205,14 +220,35 @@ class Link:
     def _connect(self) -> LinkError | None:
         failures: list[LinkError] = []
         for version in self._versions():
-            failure = self._converse(version)
+            began = monotonic()
+            failure = self._agree(version)
+            quick = monotonic() - began < GUESS_WITHIN
             if failure is None or failure.reason not in OTHER_VERSION:
                 return failure
             if failure.reason == "protocol":  # said in so many words, so worth remembering
                 (self._refuse_5.add if version == "5" else self._refuse_5.discard)(self._settings.address)
             log.debug("%s", failure.text)
             failures.append(failure)
+        if failures[-1].reason == "closed-early" and quick and self._will and self._tries % GUESS_EACH == 0:
+            for terms in SILENT_ABOUT_WILL:
+                failure = self._converse(version, terms)
+                if failure is None or failure.reason != "closed-early":
+                    return failure
         return min(failures, key=lambda failure: failure.reason == "protocol")  # of two, what else was wrong
+
+    def _agree(self, version: Version) -> LinkError | None:
+        """Converse on the terms that the broker has; on the best again with each connection, since it may have more."""
+        terms = Terms()
+        while True:
+            failure = self._converse(version, terms)
+            less = terms
+            if failure and failure.reason == "no-retain":
+                less = terms._replace(retained=False) if terms.retained else terms._replace(will=False)
+            elif failure and failure.reason == "no-quality":
+                less = terms._replace(quality=0) if terms.quality else terms._replace(will=False)
+            if less == terms or self._closing or not self._will:
+                return failure
+            terms = less
 
     def _versions(self) -> tuple[Version, ...]:
         chosen = self._settings.protocol
@@ -236,12 +272,13 @@ class Link:
 
     # --- one connection -----------------------------------------------------------------------------------------------
 
-    def _converse(self, version: Version) -> LinkError | None:
+    def _converse(self, version: Version, terms: Terms) -> LinkError | None:
         line = Connection(
             self._settings,
             version,
             client_id=self._client_id,
             will=self._will,
+            terms=terms,
             waker=self._waker,
             now=self._now,
         )
@@ -276,22 +313,25 @@ class Link:
     def _dial(self) -> Reached:
         """A way to the broker. What hangs on it is left behind."""
         self._hanging = [dial for dial in self._hanging if dial.running]
-        here = [dial.step for dial in self._hanging if dial.place == words.place(self._settings)]
+        place = words.place(self._settings)
+        here = [dial.step for dial in self._hanging if dial.place == place]
         if len(here) >= MOST_HANGING:
             if len(self._hanging) >= MOST_HANGING * len(self._brokers):
                 self._stuck_since = min(self._stuck_since, self._now())
             steps = ", ".join(sorted(set(here)))
             raise LinkError("hangs", f"{MOST_HANGING} tries hang still ({steps}): no other before one of them ends")
         self._stuck_since = math.inf
-        dial, until = Dial(self._settings, self._waker), monotonic() + DIAL_WITHIN
+        until = monotonic() + DIAL_WITHIN
+        dial = Dial(self._settings, self._waker, self._address.get(place, 0))
         dial.start()
         while not dial.done and not self._closing and monotonic() < until:
             self._nap(until)
+        self._address[place] = dial.turn
         if dial.done:
             return dial.reached()
         dial.give_up()
         self._hanging.append(dial)
-        raise LinkError("hangs", f"no way to {words.place(self._settings)}: {dial.step} hangs for {DIAL_WITHIN:g} s")
+        raise LinkError("hangs", f"no way to {place}: {dial.step} hangs for {DIAL_WITHIN:g} s")
 
     def _meet(self, line: Connection, version: Version) -> None:
         """Up once the broker has accepted us and every subscription stands: who is online hears orders.
@@ -315,6 +355,7 @@ class Link:
             if awaited <= self._hopeless and not self._subscriptions.unanswered:
                 self._hopeless &= awaited
                 self._up(broker, version)
+                self._tell_of_terms(line.terms)
                 return
             self._turn(line, min(until, self._in_time(), self._subscriptions.next_retry(self._wanted)))
 
@@ -329,6 +370,12 @@ class Link:
         if dropped:
             self._tell(Notice("dropped", f"{dropped} could not be said while offline"))
         self._tell_of_past()
+
+    def _tell_of_terms(self, terms: Terms) -> None:
+        place = words.place(self._settings)
+        if self._will and terms != self._terms.get(place, Terms()):
+            self._tell(Notice("broker-lacks", words.lacks(self._settings, *terms)))
+        self._terms[place] = terms
 
     def _take_leave(self, line: Connection) -> None:
         now = monotonic()

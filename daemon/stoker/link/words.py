@@ -90,6 +90,8 @@ CONNACK = {
     0x8A: ("banned", "{broker} has banned this client: ask whoever runs it"),
     0x8C: ("bad-login", "{broker} wants another way to log in than a password"),
     0x97: ("broker-busy", "{broker} has more clients than it is allowed"),
+    0x9A: ("no-retain", "{broker} refused our will, since it keeps no retained messages"),
+    0x9B: ("no-quality", "{broker} refused our will, since it takes QoS 0 alone"),
     0x9C: ("elsewhere", "{broker} asks for another server to be used for now"),
     0x9D: ("moved", "{broker} says that it has moved for good"),
     0x9F: ("broker-busy", "{broker} says that connections come too often"),
@@ -314,6 +316,22 @@ def closed_early(settings: Mqtt, version: str) -> LinkError:
     else:
         hint = ": is that an MQTT port?"
     return LinkError("closed-early", f"{place(settings)} answered MQTT {version} by closing the connection{hint}")
+
+
+def lacks(settings: Mqtt, will: bool, retained: bool, quality: int) -> str:
+    """What the broker does not take of us, and what that costs."""
+    lacking = [
+        text
+        for has, text in (
+            (will, "accepts us without a will alone: when this device is cut off, the broker tells nobody"),
+            (retained, "keeps no retained messages: who comes later hears a state when it changes, or in 15 minutes"),
+            (quality, "takes QoS 0 alone: what is on its way when the line is lost is lost"),
+        )
+        if not has
+    ]
+    if not lacking:
+        return f"{place(settings)} takes a will, retained messages and QoS 1 again"
+    return f"{place(settings)} {'; it '.join(lacking)}"
 
 
 def denial(code: int) -> str:
