@@ -140,6 +140,7 @@ class App:
             crowded=self._inbox.crowded,
             now=monotonic,
             counters=self._counters,
+            order_lifetime=self._config.core.shortest_order_lifetime,
         )
 
     def _make_thermometers(self, names: set[str]) -> None:

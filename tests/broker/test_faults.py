@@ -145,6 +145,24 @@ def test_a_line_that_is_half_open_while_nothing_is_said(
     house.wait_for_log("(?s)connected to.*connected to")
 
 
+def test_a_line_that_is_half_open_while_an_order_is_given(
+    broker: Mosquitto, proxy: Proxy, make_house: MakeHouse, observer: MakeObserver
+) -> None:
+    """For longer than one order may live and shorter than another: the one is refused, and told of."""
+    house = make_house(mqtt(broker, port=proxy.port, keepalive="1h") + ROOM + 'order_lifetime = "30s"\n')
+    house.start()
+    house.wait_for_log("connected to")
+    phone = observer(broker, "stoker/shed/event")
+    proxy.freeze()
+    phone.say("stoker/shed/room/heater/set", "ON", MessageExpiryInterval=5)
+    phone.say("stoker/shed/room/target/set", "19.5")
+    time.sleep(7)  # the story is that nothing happens for so long
+    proxy.restore()
+    house.wait_for_log("ordered target 19.5")
+    assert house.heats(False)
+    phone.wait_for(lambda: any(b'"expired"' in event for event in phone.payloads("stoker/shed/event")), "refused")
+
+
 def test_a_line_on_which_the_answers_vanish(
     house: House, proxy: Proxy, broker: Mosquitto, observer: MakeObserver
 ) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish, Stop
+from stoker.core.settings import ORDER_LIFETIME
 from stoker.link import words
 from stoker.link.backoff import LASTED, Pace, Turns
 from stoker.link.connection import LONGEST_SLEEP, PACKET_OVERHEAD, Connection, Version
@@ -70,6 +71,7 @@ class Link:
         crowded: Callable[[], bool] = never,
         now: Callable[[], float] = monotonic,
         counters: Counters | None = None,
+        order_lifetime: float = ORDER_LIFETIME,
     ) -> None:
         self._brokers = settings.brokers
         self._put = put
@@ -77,6 +79,7 @@ class Link:
         self._will = will
         self._crowded = crowded
         self._now = now
+        self._order_lifetime = order_lifetime
         self._lock = threading.Lock()  # around the outbox
         self._backlog = backlog
         self._outbox = Outbox(backlog.keep if backlog else forget)
@@ -242,6 +245,7 @@ class Link:
             version,
             client_id=self._client_id,
             will=self._will,
+            lifetime=self._order_lifetime,
             waker=self._waker,
             now=self._now,
         )
