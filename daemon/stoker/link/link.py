@@ -140,8 +140,8 @@ class Link:
     def close(self, timeout: float) -> bool:
         """Say what is left, disconnect so that the will stays silent, and end within `timeout` seconds.
 
-        Returns whether the broker has acknowledged all of it. Nothing is put any more afterwards. A thread that hangs
-        in the name server or in TLS is left behind.
+        Returns whether the broker has acknowledged all of it. Until the end messages that come are still put, and
+        nothing afterwards. A thread that hangs in the name server or in TLS is left behind.
         """
         self._end = min(self._end, monotonic() + timeout)
         self._waker.set()
@@ -477,6 +477,7 @@ class Link:
             self._tell(Notice(reason, f"the {publish.kind} on topic {publish.topic[:100]!r} was not said: {why}"))
 
     def _tell(self, event: Message | LinkUp | LinkDown | Notice | Stop) -> None:
-        if not self._closing:
+        acknowledged = isinstance(event, Message) and monotonic() < self._end  # so it must not vanish
+        if acknowledged or not self._closing:
             self._counters.note(event)
             self._put(event)
