@@ -4,6 +4,7 @@ In each the heater goes on being controlled while the line is broken, and when t
 without anybody's help: online, states, readings, and orders are obeyed.
 """
 
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -145,6 +146,24 @@ def test_a_line_that_is_half_open_while_nothing_is_said(
     house.wait_for_log("(?s)connected to.*connected to")
 
 
+def test_a_line_that_is_half_open_while_an_order_is_given(
+    broker: Mosquitto, proxy: Proxy, make_house: MakeHouse, observer: MakeObserver
+) -> None:
+    """For longer than one order may live and shorter than another: the one is refused, and told of."""
+    house = make_house(mqtt(broker, port=proxy.port, keepalive="1h") + ROOM + 'order_lifetime = "30s"\n')
+    house.start()
+    house.wait_for_log("connected to")
+    phone = observer(broker, "stoker/shed/event")
+    proxy.freeze()
+    phone.say("stoker/shed/room/heater/set", "ON", MessageExpiryInterval=5)
+    phone.say("stoker/shed/room/target/set", "19.5")
+    time.sleep(7)  # the story is that nothing happens for so long
+    proxy.restore()
+    house.wait_for_log("ordered target 19.5")
+    assert house.heats(False)
+    phone.wait_for(lambda: any(b'"expired"' in event for event in phone.payloads("stoker/shed/event")), "refused")
+
+
 def test_a_line_on_which_the_answers_vanish(
     house: House, proxy: Proxy, broker: Mosquitto, observer: MakeObserver
 ) -> None:
@@ -197,6 +216,41 @@ def test_a_line_that_carries_a_few_bytes_a_second(
     house.wait_for_log("no broker: (?!.*has fallen silent)")  # nor does a handshake get through
     proxy.restore()
     house.stands(broker, observer)
+
+
+# --- a new configuration of the line ----------------------------------------------------------------------------------
+
+
+def test_a_goodbye_on_a_dead_line_holds_nobody_up(
+    house: House, proxy: Proxy, broker: Mosquitto, observer: MakeObserver
+) -> None:
+    proxy.freeze()
+    house.configure(mqtt(broker, port=proxy.port, keepalive="6s") + ROOM)
+    house.signal(signal.SIGHUP)
+    longest = 0.0
+    while "configuration read anew" not in house.log:
+        longest = max(longest, house.controls())
+    assert max(longest, house.controls()) < 1.5  # the goodbye takes twice as long
+    proxy.restore()
+    house.stands(broker, observer)
+
+
+def test_orders_that_come_before_the_goodbye_is_done_are_obeyed(
+    house: House, proxy: Proxy, broker: Mosquitto, observer: MakeObserver
+) -> None:
+    """Each that the broker was told of as taken."""
+    phone = observer(broker)
+    proxy.delay(0.4)
+    taken = broker.log.count("Received PUBACK from stoker-shed")
+    house.configure(mqtt(broker, port=proxy.port, keepalive="6s") + ROOM)
+    house.signal(signal.SIGHUP)
+    for number in range(15):
+        phone.say("stoker/shed/room/target/set", f"{19 + number / 100:.2f}")
+        time.sleep(0.1)  # so that they come at every moment of it
+    proxy.restore()
+    house.wait_for_log("(?s)connected to.*connected to")
+    taken = broker.log.count("Received PUBACK from stoker-shed") - taken
+    assert house.log.count("ordered target 19.") >= taken > 0
 
 
 # --- certificates -----------------------------------------------------------------------------------------------------

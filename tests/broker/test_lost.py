@@ -150,3 +150,57 @@ def test_the_first_loss_is_mended_quickly(broker: Mosquitto, link: MakeLink) -> 
         heard.down("closed")
         proxy.restore()
         heard.next(LinkUp, timeout=3)
+
+
+# --- how old what comes can be ----------------------------------------------------------------------------------------
+
+
+def test_an_order_that_lay_on_the_way_counts_as_old_as_it_can_be(
+    broker: Mosquitto, link: MakeLink, observer: MakeObserver
+) -> None:
+    """Though nobody noticed that the line stood still, and it brings the order before anything else."""
+    others = observer(broker, "event")
+    with Proxy(broker) as proxy:
+        line, heard = link(broker.settings(port=proxy.port, keepalive=3600.0), "orders", order_lifetime=6.0)
+        heard.next(LinkUp)
+        proxy.freeze()
+        line.publish(Publish("event", b"", "event"))
+        others.say("orders", "late")
+        said = time.monotonic()
+        time.sleep(3.5)  # the story is that nothing is answered for longer than the link believes in the line
+        proxy.restore()
+        assert heard.next(Message).at <= said
+        others.wait("event", b"")
+        others.say("orders", "soon")
+        said = time.monotonic()
+        assert heard.next(Message).at > said - 1
+        assert LinkDown not in map(type, heard.all)
+
+
+def test_no_keepalive_lets_an_order_lie_for_longer_than_it_lives(
+    broker: Mosquitto, link: MakeLink, observer: MakeObserver
+) -> None:
+    others = observer(broker)
+    with Proxy(broker) as proxy:
+        _, heard = link(broker.settings(port=proxy.port, keepalive=3600.0), "orders", order_lifetime=4.0)
+        heard.next(LinkUp)
+        proxy.freeze()
+        frozen = time.monotonic()
+        others.say("orders", "late")
+        assert "no answer to a ping" in heard.down("keepalive").text
+        assert time.monotonic() - frozen < 4.5
+        proxy.restore()
+        heard.next(LinkUp)
+        assert Message not in map(type, heard.all)
+
+
+def test_what_comes_in_is_no_proof_of_when_it_left(link: MakeLink) -> None:
+    """A thermometer that talks all the time, which we acknowledge, must not keep us from asking."""
+    with TinyBroker({5: connack(0, 5)}) as tiny:
+        _, heard = link(plain(tiny.port, keepalive=2.0), "orders")
+        heard.next(LinkUp)
+        for number in range(1, 13):
+            tiny.send(b"\x32\x0b\x00\x06orders\x00" + bytes([number]) + b"\x00")
+            heard.next(Message)
+            time.sleep(0.2)
+        assert tiny.received(12)

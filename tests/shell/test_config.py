@@ -719,6 +719,14 @@ def test_how_often_it_says_that_it_lives(desk: Desk) -> None:
     assert desk.load(ROOM.replace("[mqtt]", '[mqtt]\nalive_every = "5min"')).core.alive_every == 300
 
 
+def test_a_line_that_is_tested_less_often_than_orders_die_is_worth_a_warning(desk: Desk) -> None:
+    assert desk.warnings(f'{BROKER}keepalive = "40s"\n{INSIDE}') == []
+    assert desk.warnings(f'{BROKER}keepalive = "1h"\n{INSIDE}') == [
+        "stoker.toml:3: mqtt.keepalive: 1h is long for orders that live 1min (order_lifetime): "
+        "the line is tested each 30s all the same"
+    ]
+
+
 def test_a_broker_that_is_not_verified_is_worth_a_warning(desk: Desk) -> None:
     assert desk.warnings(f"{BROKER}[mqtt.tls]\ninsecure = true\n{INSIDE}") == [
         "stoker.toml:4: mqtt.tls.insecure: the broker is not verified: "

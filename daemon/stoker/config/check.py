@@ -33,7 +33,7 @@ from stoker.core import schedule
 from stoker.core import settings as core
 from stoker.core.topics import Routes
 from stoker.link import credentials
-from stoker.link.settings import Backlog, Mqtt, WebSocket
+from stoker.link.settings import Backlog, Mqtt, WebSocket, ping_after
 from stoker.link.settings import File as SecretFile
 from stoker.link.wellformed import TOPIC_BYTES, is_topic
 
@@ -82,6 +82,7 @@ class Check(Tree):
         if self._problems or mqtt is None:
             raise ConfigError(tuple(self._located(self._problems)))
         self._warn_of_mqtt(mqtt)
+        self._warn_of_keepalive(mqtt.keepalive, settings.shortest_order_lifetime)
         self._warn_of_metrics(metrics)
         self._warn_of_zones(settings)
         self._warn_of_devices(settings)
@@ -334,6 +335,13 @@ class Check(Tree):
             text = "the broker is not verified: whoever stands between can read the password and give orders"
             self._warning(text, ("mqtt", "tls", "insecure"))
         self._warn_of_detours(mqtt)
+
+    def _warn_of_keepalive(self, keepalive: float, lifetime: float) -> None:
+        """A line that nobody tests for longer than an order lives brings dead orders."""
+        if 1.5 * keepalive > lifetime:
+            each = show_seconds(ping_after(keepalive, lifetime))
+            text = f"{show_seconds(keepalive)} is long for orders that live {show_seconds(lifetime)} (order_lifetime)"
+            self._warning(f"{text}: the line is tested each {each} all the same", ("mqtt", "keepalive"))
 
     def _warn_of_detours(self, mqtt: Mqtt) -> None:
         if mqtt.proxy_password_file and "@" not in mqtt.proxy:

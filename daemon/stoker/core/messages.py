@@ -81,6 +81,7 @@ class ReadingFailed(Struct, frozen=True):
 class Message(Struct, frozen=True):
     """Something arrived on a subscribed topic at the monotonic time `at`.
 
+    Where the line may have stood still, `at` is the earliest time at which it can have left the broker.
     `expires_in`: seconds that it had left to live then (MQTT 5), or None. `reply_to`, `correlation`: where its sender
     wants an answer (MQTT 5). `duplicate`: the broker sent it again although we had taken it.
     """

@@ -190,6 +190,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     presence: Presence = Presence()
     timezone: Any = UTC  # a tzinfo
 
+    @property
+    def shortest_order_lifetime(self) -> float:
+        """That of the zone with the shortest, in seconds."""
+        return min((zone.order_lifetime for zone in self.zones.values()), default=ORDER_LIFETIME)
+
     def thermometers_of(self, zone: str) -> tuple[str, ...]:
         """The names of a zone's thermometers."""
         named = self.zones[zone].thermometer

@@ -24,7 +24,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from stoker.core.messages import Message, Notice, Publish
 from stoker.link import words
 from stoker.link.dial import Reached
-from stoker.link.settings import Mqtt
+from stoker.link.settings import Mqtt, ping_after
 from stoker.link.waker import Waker
 from stoker.link.websocket import FrameError
 from stoker.link.words import LinkError
@@ -33,9 +33,9 @@ _Properties: Any = paho_properties.Properties  # untyped
 
 Version = Literal["5", "3.1.1"]
 
-PING_AFTER = 0.7  # of a keepalive in silence. paho gives the answer as long again: a dead line is noticed within 1.5
 PATIENCE = 1.5  # keepalives that we may stand still ourselves before what lies in the socket is too old ...
 LONGEST_PATIENCE = 45.0  # seconds; ... and never longer, so that no order is obeyed late
+DOUBT = 5.0  # seconds without an answer; then what comes may have lain anywhere on the way
 LONGEST_SLEEP = 30.0  # seconds, or a keepalive; a longer one would look like standing still
 IN_FLIGHT = 20  # packets unacknowledged at once, in each direction
 LARGEST_PAYLOAD = 64 * 1024  # bytes; nothing that is meant for us comes near it
@@ -49,6 +49,8 @@ _PROTOCOL_ERROR = 0x82
 _UNSUPPORTED_VERSION = 0x84
 _KEEPALIVE_TIMEOUT = 0x8D
 
+_PING = 0  # stands among packet ids, which begin at 1
+
 
 class Terms(NamedTuple):
     """What the broker takes of us: a will, messages that it is to retain, and the best quality of service."""
@@ -59,7 +61,13 @@ class Terms(NamedTuple):
 
 
 class Connection:
-    """`open` it, then `turn` until it ends. `close` it in any case."""
+    """`open` it, then `turn` until it ends. `close` it in any case.
+
+    How old is what arrives? Bytes may lie frozen on the way for as long as the line does not break. So questions are
+    asked (pings, and publications, which are acknowledged) at least each `ping_after`, and what is read after an
+    answer left the broker after that question was asked. While the answers come in time, what arrives is new: at most
+    `lifetime` old. Where they do not (DOUBT), it counts as old as it can be.
+    """
 
     def __init__(  # noqa: PLR0913 - all of it goes into one CONNECT
         self,
@@ -69,6 +77,7 @@ class Connection:
         client_id: str,
         will: tuple[str, bytes] | None,
         terms: Terms,
+        lifetime: float,
         waker: Waker,
         now: Callable[[], float],
     ) -> None:
@@ -85,7 +94,11 @@ class Connection:
         self._waker = waker
         self._now = now
         self._ping_after = math.inf  # seconds of silence; until CONNACK the caller keeps the time
-        self._heard = self._said = 0.0
+        self._asked = 0.0
+        self._lifetime = lifetime
+        self._doubt = min(DOUBT, lifetime / 2)
+        self._questions: dict[int, float] = {}  # packet id -> when it was asked, by `now`; the oldest first
+        self._lived = 0.0  # by `now`: when the newest question was asked that has been answered
         self._looked = 0.0  # by `now`
         self._oversized = 0  # bytes of the packet that comes in now, where most of it is not kept
         self._taken: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)  # packet id, hash
@@ -123,7 +136,7 @@ class Connection:
         if self._settings.username:
             client.username_pw_set(self._settings.username, reached.password)
         client.connect(*self._settings.address, int(self._settings.keepalive), **_connect_options(self._version))
-        self._looked = self._now()
+        self._looked = self._lived = self._now()
 
     def turn(self, until: float, reading: bool = True) -> None:
         """Send what is to be sent, sleep until time.monotonic() is `until`, bytes come or the waker is set, and read.
@@ -143,8 +156,7 @@ class Connection:
         if events & select.POLLOUT:
             self._write()
         if monotonic() >= self._ping_due:
-            self._client.loop_misc()
-            self._heard = self._said = monotonic()  # as paho does when it sends a ping
+            self._ping()
         self._socket()
         self._looked = self._now()
 
@@ -152,7 +164,10 @@ class Connection:
         """Send it in the next `turn`; the packet id that will come back in `acknowledged`; with QoS 0 when sent."""
         properties = _publish_properties(publish) if self._version == "5" else None
         retain, qos = publish.kind == "state" and self.terms.retained, self.terms.quality
+        asked = self._now()
         info = self._client.publish(publish.topic, publish.payload, qos=qos, retain=retain, properties=properties)
+        if qos:  # only then it is answered
+            self._questions[info.mid], self._asked = asked, monotonic()
         return info.mid
 
     def fits(self, publish: Publish) -> bool:
@@ -176,7 +191,7 @@ class Connection:
         self._client.disconnect()
         with contextlib.suppress(LinkError):  # paho closes the socket as soon as it is sent
             while monotonic() < until:
-                self.turn(until)
+                self.turn(until, reading=False)
 
     def close(self) -> None:
         """Let the socket go, without a word where `goodbye` did not come first."""
@@ -187,7 +202,27 @@ class Connection:
 
     @property
     def _ping_due(self) -> float:
-        return min(self._heard, self._said) + self._ping_after
+        return self._asked + self._ping_after
+
+    def _ping(self) -> None:
+        """Ask whether the line lives; one that left the last such question open is given up."""
+        self._questions.setdefault(_PING, self._now())
+        cast(Any, self._client)._last_msg_out = -math.inf  # paho forgets to ask while we acknowledge what comes in
+        self._client.loop_misc()
+        self._asked = monotonic()
+
+    def _answered(self, packet: int) -> None:
+        self._lived = max(self._lived, self._questions.pop(packet, -math.inf))
+
+    def _look_for_pong(self) -> None:
+        if not cast(Any, self._client)._ping_t:
+            self._answered(_PING)
+
+    def _left(self) -> float:
+        """When, by `now`, what arrives now left the broker; where that is in doubt, when it did at the earliest."""
+        now = self._now()
+        unanswered = min([self._lived + self._ping_after, *self._questions.values()])
+        return self._lived if now - unanswered > self._doubt else now
 
     def _socket(self) -> socket.socket:
         sock = self._client.socket()
@@ -215,12 +250,12 @@ class Connection:
     def _read(self) -> None:
         try:
             self._client.loop_read()
+            self._look_for_pong()
             self._cut()
         except Exception:  # paho 2.1 lets its parser's errors out, of any type; callbacks of ours only note
             self._goodbye = False, _PROTOCOL_ERROR
             raise self._ended() from None
         self._must_be_awake()
-        self._heard = monotonic()
 
     def _cut(self) -> None:
         """Keep the beginning of a packet that is too large: enough to acknowledge it and to tell of it.
@@ -237,7 +272,6 @@ class Connection:
     def _write(self) -> None:
         if self._client.want_write():
             self._client.loop_write()
-            self._said = monotonic()
 
     def _ended(self) -> LinkError:
         """Why paho has no socket any more."""
@@ -280,10 +314,11 @@ class Connection:
         quality = min(self.terms.quality, getattr(properties, "MaximumQoS", 1))
         self.terms = self.terms._replace(retained=retained, quality=quality)
         keepalive = self._settings.keepalive
-        self._ping_after = PING_AFTER * min(keepalive, getattr(properties, "ServerKeepAlive", 0) or keepalive)
+        keepalive = min(keepalive, getattr(properties, "ServerKeepAlive", 0) or keepalive)
+        self._ping_after = ping_after(keepalive, self._lifetime)
         # paho cannot ping more often than the keepalive it announced, and takes a broker's 0 as never
         cast(Any, client)._keepalive = self._ping_after
-        self._heard = self._said = monotonic()
+        self._asked = monotonic()
 
     def _on_disconnect(
         self, _client: paho.Client, _data: object, flags: paho.DisconnectFlags, reason: ReasonCode, properties: object
@@ -292,7 +327,8 @@ class Connection:
         self._elsewhere = self._elsewhere or getattr(properties, "ServerReference", "")
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        incoming = _incoming(message, self._now(), self._oversized)
+        self._look_for_pong()  # which came before this
+        incoming = _incoming(message, self._left(), self._oversized)
         self._oversized = 0
         if isinstance(incoming, Message) and message.qos:
             which = message.mid, hash((incoming.topic, incoming.payload))
@@ -305,6 +341,7 @@ class Connection:
     def _on_publish(
         self, _client: paho.Client, _data: object, packet: int, reason: ReasonCode, _properties: object
     ) -> None:
+        self._answered(packet)
         self.acknowledged.append((packet, reason.value))
 
     def _on_subscribe(

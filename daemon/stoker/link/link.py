@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish, Stop
+from stoker.core.settings import ORDER_LIFETIME
 from stoker.link import words
 from stoker.link.backoff import LASTED, Pace, Turns
 from stoker.link.connection import LONGEST_SLEEP, PACKET_OVERHEAD, Connection, Terms, Version
@@ -81,6 +82,7 @@ class Link:
         crowded: Callable[[], bool] = never,
         now: Callable[[], float] = monotonic,
         counters: Counters | None = None,
+        order_lifetime: float = ORDER_LIFETIME,
     ) -> None:
         self._brokers = settings.brokers
         self._put = put
@@ -88,6 +90,7 @@ class Link:
         self._will = will
         self._crowded = crowded
         self._now = now
+        self._order_lifetime = order_lifetime
         self._lock = threading.Lock()  # around the outbox
         self._backlog = backlog
         self._counters = counters or Counters()
@@ -149,8 +152,8 @@ class Link:
     def close(self, timeout: float) -> bool:
         """Say what is left, disconnect so that the will stays silent, and end within `timeout` seconds.
 
-        Returns whether the broker has acknowledged all of it. Nothing is put any more afterwards. A thread that hangs
-        in the name server or in TLS is left behind.
+        Returns whether the broker has acknowledged all of it. Until the end messages that come are still put, and
+        nothing afterwards. A thread that hangs in the name server or in TLS is left behind.
         """
         self._end = min(self._end, monotonic() + timeout)
         self._waker.set()
@@ -279,6 +282,7 @@ class Link:
             client_id=self._client_id,
             will=self._will,
             terms=terms,
+            lifetime=self._order_lifetime,
             waker=self._waker,
             now=self._now,
         )
@@ -523,6 +527,7 @@ class Link:
             self._tell(Notice(reason, f"the {publish.kind} on topic {publish.topic[:100]!r} was not said: {why}"))
 
     def _tell(self, event: Message | LinkUp | LinkDown | Notice | Stop) -> None:
-        if not self._closing:
+        acknowledged = isinstance(event, Message) and monotonic() < self._end  # so it must not vanish
+        if acknowledged or not self._closing:
             self._counters.note(event)
             self._put(event)

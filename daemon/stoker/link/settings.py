@@ -9,6 +9,8 @@ from msgspec.structs import replace
 from stoker.core.settings import Seconds
 
 LONGEST = 16000  # characters; what MQTT carries is 65535 bytes, and a character is up to four
+PING_AFTER = 0.7  # of a keepalive. The answer may take as long again: a dead line is noticed within 1.5 keepalives
+SHORTEST_SILENCE = 2.0  # seconds; no lifetime of orders makes us ping more often
 PLAIN = "^[^\\x00]*$"  # MQTT allows no NUL
 PORTS = range(1, 65536)
 
@@ -164,3 +166,8 @@ class Backlog(Struct, frozen=True, kw_only=True):
             description="readings and events that wait for the broker at most, 256 bytes each on average; 0: none",
         ),
     ] = 100_000
+
+
+def ping_after(keepalive: float, lifetime: float) -> float:
+    """Seconds without a question after which we ask whether the line lives; in them an order may age unseen."""
+    return min(PING_AFTER * keepalive, max(SHORTEST_SILENCE, lifetime / 2))
