@@ -311,14 +311,23 @@ def test_it_takes_two_kelvin(slope: float, stuck: bool) -> None:
     assert bool(drawing.line(16.2, slope, on=False, wanted=False).stuck_on) is stuck
 
 
-def test_one_fall_ends_the_suspicion_until_it_has_heated_again() -> None:
+def test_a_fall_by_a_third_of_what_was_gained_ends_the_suspicion_until_it_has_heated_again() -> None:
     drawing = Drawing()
     drawing.line(1.0, 0.5, on=True)
     drawing.line(8.0, 0.5, on=False, wanted=False)
-    drawing.line(1.0, -0.5, on=False, wanted=False)
+    drawing.line(3.0, -0.5, on=False, wanted=False)
     assert drawing.line(40.0, 0.5, on=False, wanted=False) == NOTHING
     drawing.line(0.1, 0.5, on=True)
     assert drawing.line(16.2, 0.5, on=False, wanted=False).stuck_on
+
+
+def test_a_lesser_fall_gives_it_half_as_long_again() -> None:
+    drawing = Drawing()
+    drawing.line(1.0, 0.5, on=True)
+    drawing.line(8.0, 0.5, on=False, wanted=False)
+    drawing.line(1.0, -1.0, on=False, wanted=False)
+    assert drawing.line(14.9, 0.3, on=False, wanted=False) == NOTHING
+    assert "and hardly a fall between" in drawing.line(0.3, 0.3, on=False, wanted=False).stuck_on
 
 
 def test_a_small_fall_is_noise() -> None:

@@ -86,6 +86,18 @@ def test_a_reset_once_it_is_mended(hours: int, outside: float, restarted: bool) 
     assert house.cellar_is_well()
 
 
+def test_an_ordinary_night_does_not_hide_it() -> None:
+    """It welds at noon: the room falls by half a kelvin at night, and is warmer than ever the next day."""
+    house = SimulatedHouse(room=Room(start=19.0, outside=5.0), target=20.0)
+    house.connect()
+    house.run(36 * HOUR)
+    house.room.stage("relay-stuck-on")
+    house.run(30 * HOUR)
+
+    assert house.said("room/fault") == "stuck-on"
+    assert any("hardly a fall" in event["text"] for event in house.events("fault"))
+
+
 def test_a_restart_after_it_welded() -> None:
     """A heater starts as if just switched off: where the run before heated, the watch begins at the start."""
     house = sticking()
@@ -143,6 +155,15 @@ def test_sunny_days(delay: float) -> None:
     winter_sun(house, 1500.0, 4)
 
     assert max(celsius for _, celsius in house.temperatures) > 23.0
+    assert house.core.zones["room"].fault is None
+
+
+def test_days_of_spring_on_which_the_sun_alone_keeps_it_warm() -> None:
+    house = SimulatedHouse(room=Room(start=19.0, outside=12.0), target=20.0)
+    house.connect()
+    winter_sun(house, 1500.0, 4)
+
+    assert house.room.air > 22.0, "at midnight, and nothing was heated"
     assert house.core.zones["room"].fault is None
 
 

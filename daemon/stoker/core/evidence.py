@@ -5,7 +5,7 @@ seems to do nothing is switched off for a while and then on again: if it works, 
 then gets ahead of it, and a course that bends by itself, as that of a cooling house does, cancels out. How long each
 half takes is learnt from how soon the room answers in daily life; while that is unknown, it is as long as allowed,
 and all of it is done twice or more.
-A relay sticks only where after switching off no fall came at all.
+A relay sticks only where after switching off no fall came at all, or for longer none that took back much of the gain.
 
 All of it looks at the means of slots of some minutes, so that noise and resolution don't matter much.
 """
@@ -31,6 +31,8 @@ ANSWERS = 3  # that have to be seen before the room's own are believed
 PATIENCE = 3.0  # times the slowest of them: how long half a pulse lasts
 QUICK = 1800.0  # s; and at least this
 STEEP, STEEP_WITHIN = 5.0, 1800.0  # K and s; a sensor that slips falls like this, and so does a room with its door open
+LOST = 1 / 3  # of what a room has gained since its heater went off: a night without sun takes more, and then it is well
+NIGHT = 1.5  # of `stuck_on_after`: how long a room has to stay warm that fell by less, so that a night is among it
 CLEAN = 7200.0  # s without switching after which only the next switching can be what a room answers to
 
 
@@ -117,6 +119,7 @@ class Evidence:
         self._coldest = self._warmest = math.nan  # since then
         self._answers: deque[float] = deque(doubted._answers if doubted else (), maxlen=2 * ANSWERS)  # s
         self._switched_off: Mean | None = None  # the beginning of a stretch of cooling that has not cooled yet
+        self._dipped = False  # it fell a little since then
         self._heated_before = heated
         self._doubted = doubted is not None
         self._hottest = doubted._warmest if doubted else math.nan  # that the relay which stuck made it
@@ -186,7 +189,7 @@ class Evidence:
         watched = self._on or self._doubted or self._heated_before
         self._switched_off = reading if watched and not on else None
         self._doubted &= not on
-        self._heated_before = False
+        self._heated_before = self._dipped = False
         self._coldest = self._warmest = reading.celsius
         self._on, self._switched = on, reading
         self._readings, self._slot_began = [], reading.at
@@ -290,14 +293,17 @@ class Evidence:
         if began is None or not after:
             return
         passed, rose = mean.at - began.at, mean.celsius - began.celsius
-        fell = mean.celsius <= self._warmest - EFFECT
+        fell = self._warmest - mean.celsius
+        self._dipped |= fell >= EFFECT
+        hot = rose >= self.settings.stuck_on_rise or mean.celsius > self.settings.max_temperature
         if self._doubted:
-            self._look_again(began, mean, fell)
-        elif fell or passed > 2 * after:  # what takes longer is the season, not a heater
-            self._switched_off = None
-        elif passed >= after and (rose >= self.settings.stuck_on_rise or mean.celsius > self.settings.max_temperature):
+            self._look_again(began, mean, fell >= EFFECT)
+        elif fell >= max(EFFECT, LOST * (self._warmest - began.celsius)) or passed > 2 * after:
+            self._switched_off = None  # what takes longer is the season, not a heater
+        elif hot and passed >= after * (NIGHT if self._dipped else 1):
+            told = "hardly a fall" if self._dipped else "no fall"
             text = f"{began.celsius:.2f} °C when switched off {span(passed)} ago, {mean.celsius:.2f} °C now"
-            self.findings = self.findings._replace(stuck_on=f"{text}, and no fall between: the relay seems to stick")
+            self.findings = self.findings._replace(stuck_on=f"{text}, and {told} between: the relay seems to stick")
 
     def _look_again(self, began: Mean, mean: Mean, fell: bool) -> None:
         """After a reset: it stuck before, so the room has to cool, and to go on until it has by `stuck_on_rise`."""

@@ -181,7 +181,7 @@ INTERLOCKS = (
     Interlock(
         Reason.STUCK_ON,
         "since the relay went off the room got warmer for `stuck_on_after`, by `stuck_on_rise` or above "
-        "`max_temperature`, without any fall, whatever else is latched; "
+        "`max_temperature`, without any fall, or for half as long again without losing a third of it; "
         "after a reset of this fault: no fall within `runaway_test`",
         "alarm, latched; every other output of the device off",
         _stuck_on,
