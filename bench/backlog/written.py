@@ -73,8 +73,8 @@ class Device:
 
     def say(self, kind: str, payload: bytes) -> None:
         """What the link does with it."""
-        self.outbox.add(Publish("TEMPERATURE", payload, kind, measured=self.now()))  # type: ignore[arg-type]
-        while publish := self.outbox.take():
+        self.outbox.add(Publish("TEMPERATURE", payload, kind, measured=self.now()), 0.0)  # type: ignore[arg-type]
+        while publish := self.outbox.take(0.0):
             self.outbox.sent(1, publish, self.time)
             self.outbox.acknowledged(1)
 

@@ -9,7 +9,7 @@ from broker.proxy import Proxy
 from broker.tiny import TinyBroker, connack, plain
 from broker.watching import MakeLink, MakeObserver
 from stoker.core.messages import LinkDown, LinkUp, Message, Publish
-from stoker.link import subscriptions
+from stoker.link import outbox, subscriptions
 
 WILL = ("stoker/shed/availability", b"offline")
 
@@ -126,6 +126,24 @@ def test_nothing_is_said_late(broker: Mosquitto, link: MakeLink, observer: MakeO
         others.wait("state", b"fresh")
         others.wait("TEMPERATURE", b"20.15")
         assert others.payloads("answers") == others.payloads("event") == []
+
+
+def test_no_reading_follows_others_into_a_line_that_stands_still(
+    broker: Mosquitto, link: MakeLink, observer: MakeObserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "PROMPT", 1.0)
+    others = observer(broker, "TEMPERATURE")
+    with Proxy(broker) as proxy:
+        line, heard = link(broker.settings(port=proxy.port))
+        heard.next(LinkUp)
+        proxy.freeze()
+        line.publish(Publish("TEMPERATURE", b"20.1", "reading"))
+        time.sleep(1.5)  # the story is that nothing is answered for so long
+        line.publish(Publish("TEMPERATURE", b"20.2", "reading"))
+        proxy.restore()
+        others.wait("TEMPERATURE", b"20.1")
+        assert heard.notice("dropped").text == "1 reading could not be said in time"  # a daemon has a backlog for it
+        assert others.messages[0].properties.MessageExpiryInterval <= 60  # type: ignore[union-attr]
 
 
 def test_no_order_is_delivered_late(broker: Mosquitto, link: MakeLink, observer: MakeObserver) -> None:

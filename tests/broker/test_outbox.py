@@ -1,6 +1,6 @@
 """What waits to be said: bounded, states at their newest, all in order; what is past is handed on, or counted."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stoker.core.messages import Kind, Publish
@@ -17,11 +17,11 @@ def online() -> Outbox:
 
 def say(outbox: Outbox, kind: Kind, *payloads: str, topic: str = "t") -> None:
     for payload in payloads:
-        outbox.add(Publish(topic, payload.encode(), kind))
+        outbox.add(Publish(topic, payload.encode(), kind), 0.0)
 
 
 def taken(outbox: Outbox) -> list[str]:
-    return [publish.payload.decode() for publish in iter(outbox.take, None)]
+    return [publish.payload.decode() for publish in iter(lambda: outbox.take(0.0), None)]
 
 
 def test_a_state_is_said_at_its_newest_in_its_first_place() -> None:
@@ -90,7 +90,7 @@ def test_a_lost_line_makes_a_past_of_what_nobody_acknowledged_in_its_order() -> 
     say(outbox, "reading", "20.15")
     say(outbox, "state", "s")
     for packet in (1, 2, 3, 4):
-        publish = outbox.take()
+        publish = outbox.take(0.0)
         assert publish is not None
         outbox.sent(packet, publish, packet * 10.0)
     outbox.acknowledged(1)
@@ -103,15 +103,48 @@ def test_a_lost_line_makes_a_past_of_what_nobody_acknowledged_in_its_order() -> 
     assert taken(outbox) == []
 
 
+def test_a_reading_that_waited_is_past_and_an_event_is_not() -> None:
+    past = Past()
+    outbox = Outbox(past.keep)
+    outbox.online()
+    outbox.add(Publish("TEMPERATURE", b"20.1", "reading"), 0.0)
+    outbox.add(Publish("event", b"{}", "event"), 0.0)
+    outbox.add(Publish("TEMPERATURE", b"20.2", "reading"), 4.0)
+    said = [outbox.take(6.0), outbox.take(6.0), outbox.take(6.0)]
+    assert [publish and publish.payload for publish in said] == [b"{}", b"20.2", None]
+    assert past.kept == [("20.1", False)]
+
+
+def test_no_reading_goes_into_a_line_that_does_not_answer() -> None:
+    past = Past()
+    outbox = Outbox(past.keep)
+    outbox.online()
+    say(outbox, "event", "{}")
+    event = outbox.take(0.0)
+    assert event is not None
+    outbox.sent(1, event, 0.0)
+    for number in range(1, 10):
+        outbox.add(Publish("TEMPERATURE", b"%d" % number, "reading"), float(number))
+        if publish := outbox.take(float(number)):
+            outbox.sent(1 + number, publish, float(number))
+    assert outbox.unacknowledged == 6
+    assert past.kept == [("6", False), ("7", False), ("8", False), ("9", False)]
+    for packet in range(1, 7):
+        outbox.acknowledged(packet)
+    outbox.add(Publish("TEMPERATURE", b"10", "reading"), 10.0)
+    assert outbox.take(10.0)
+
+
 def test_an_acknowledgement_of_nothing_is_nothing() -> None:
     assert online().acknowledged(7) is None
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.tuples(kinds, st.text(max_size=3))), st.integers(1, 60))
 def test_never_holds_more_than_its_bounds(story: list[tuple[Kind, str]], repeat: int) -> None:
     outbox = online()
     for number in range(repeat):
         for kind, topic in story:
-            outbox.add(Publish(f"{topic}{number}", b"", kind))
-    held = [publish.kind for publish in iter(outbox.take, None)]
+            outbox.add(Publish(f"{topic}{number}", b"", kind), 0.0)
+    held = [publish.kind for publish in iter(lambda: outbox.take(0.0), None)]
     assert all(held.count(kind) <= limit for kind, limit in LIMITS.items())

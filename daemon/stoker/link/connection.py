@@ -41,6 +41,7 @@ IN_FLIGHT = 20  # packets unacknowledged at once, in each direction
 LARGEST_PAYLOAD = 64 * 1024  # bytes; nothing that is meant for us comes near it
 LARGEST_PACKET = 128 * 1024  # bytes; MQTT 5 brokers keep larger ones to themselves
 LARGEST_CORRELATION = 1024  # bytes
+READING_EXPIRES_IN = 60  # seconds; it bears no time, so a broker is to keep it for nobody for longer (MQTT 5)
 REMEMBERED = 100  # messages, to know one that comes again
 PACKET_OVERHEAD = 64  # bytes of a PUBLISH beside topic, payload and what an answer needs, at most
 
@@ -374,15 +375,16 @@ def _connect_options(version: Version) -> dict[str, Any]:
 
 
 def _publish_properties(publish: Publish) -> Any:
-    if not (publish.correlation or publish.reply_to or publish.expires_in):
+    expires_in = publish.expires_in or (READING_EXPIRES_IN if publish.kind == "reading" else 0)
+    if not (publish.correlation or publish.reply_to or expires_in):
         return None
     properties = _Properties(PacketTypes.PUBLISH)
     if publish.correlation:
         properties.CorrelationData = publish.correlation
     if publish.reply_to:
         properties.ResponseTopic = publish.reply_to
-    if publish.expires_in:
-        properties.MessageExpiryInterval = publish.expires_in
+    if expires_in:
+        properties.MessageExpiryInterval = expires_in
     return properties
 
 

@@ -41,6 +41,7 @@ FILTERS_AT_ONCE = 8  # in one SUBSCRIBE; AWS IoT Core hangs up on more
 STAND_WITHIN = 30.0  # seconds that we are not online, because the broker refuses a subscription
 SIGN_WITHIN = 120.0  # seconds; a thread that has given no sign of life for so long hangs
 LONGEST_LOOK = 5.0  # seconds between two looks at it that count: who was away himself knows no more
+ACKNOWLEDGED_WITHIN = 30.0  # seconds, or a keepalive if that is shorter
 CROWDED_PAUSE = 0.05  # seconds until the link looks again whether it may read
 PAST_PAUSE = 1.0  # seconds between two messages of the past, which live ones always overtake
 PAST_REFUSED_PAUSE = 60.0  # seconds until a message of the past that the broker refused is tried again
@@ -130,7 +131,7 @@ class Link:
         Never blocks, never raises.
         """
         with self._lock:
-            sayable = self._outbox.add(effect)
+            sayable = self._outbox.add(effect, monotonic())
         if sayable:
             self._waker.set()
 
@@ -415,10 +416,11 @@ class Link:
         """When the broker's next answer is due. Raises LinkError where it is late: then the line is dead."""
         with self._lock:
             oldest = self._outbox.oldest_sent
-        acknowledged = math.inf if oldest is None else oldest + self._settings.keepalive
+        patience = min(self._settings.keepalive, ACKNOWLEDGED_WITHIN)
+        acknowledged = math.inf if oldest is None else oldest + patience
         now, broker = monotonic(), words.place(self._settings)
         if now >= acknowledged:
-            text = f"{broker} has fallen silent: no acknowledgement for {self._settings.keepalive:g} s"
+            text = f"{broker} has fallen silent: no acknowledgement for {patience:g} s"
             raise LinkError("no-acknowledgement", text)
         if now >= self._subscriptions.suback_due:
             raise LinkError("no-answer", f"{broker} does not answer a subscription")
@@ -485,7 +487,7 @@ class Link:
 
     def _next(self, line: Connection) -> Publish | None:
         with self._lock:
-            return self._outbox.take() if self._outbox.unacknowledged < line.room else None
+            return self._outbox.take(monotonic()) if self._outbox.unacknowledged < line.room else None
 
     def _mind_past(self, line: Connection) -> float:
         """Say the next message of the past, where it is time and nothing else waits. When to look again."""

@@ -2,7 +2,9 @@
 
 Rule: nothing grows without a bound, and what is dropped is counted. States are coalesced by topic and forgotten when
 the line goes, because the core says them all anew. Readings and events that are not said at once are past: they go to
-the backlog, and never to their topics late. Answers are worth nothing late, so they are dropped while there is no line.
+the backlog, and never to their topics late; so do readings while the broker leaves what was said before unanswered, for
+what goes into a line that stands still comes out of it late. Answers are worth nothing late, so they are dropped while
+there is no line.
 """
 
 from collections import Counter
@@ -13,6 +15,8 @@ from stoker.core.messages import Kind, Publish
 
 LIMITS: dict[Kind, int] = {"reading": 200, "answer": 200, "event": 200, "state": 400}
 """The most that waits of each kind; beyond, the oldest of its kind goes."""
+
+PROMPT = 5.0  # seconds; a reading that waits for longer, here or behind what is not acknowledged, is past
 
 Keep = Callable[[Publish, bool], bool]
 """Takes what is past, and whether it may have been said; gives whether it is kept."""
@@ -34,26 +38,32 @@ class Outbox:
         """`note` hears the kind of each that is dropped."""
         self._keep = keep
         self._note = note
-        self._waiting: dict[str | int, Publish] = {}  # in the order in which it is to be said
+        self._waiting: dict[str | int, tuple[Publish, float]] = {}  # what, since when; in the order to say it
         self._sent: dict[int, tuple[Publish, float]] = {}  # packet id -> what, when; the oldest first
         self._dropped: Counter[Kind] = Counter()
         self._serial = count()
         self._online = False
 
-    def add(self, publish: Publish) -> bool:
+    def add(self, publish: Publish, now: float) -> bool:
         """Take something to say. Whether it can be said now."""
         if not self._online:
             self._pass(publish)
             return False
-        self._waiting[self._key(publish)] = publish
-        same = [key for key, waiting in self._waiting.items() if waiting.kind == publish.kind]
+        self._waiting[self._key(publish)] = publish, now
+        same = [key for key, (waiting, _) in self._waiting.items() if waiting.kind == publish.kind]
         if len(same) > LIMITS[publish.kind]:
-            self._pass(self._waiting.pop(same[0]))
+            self._pass(self._waiting.pop(same[0])[0])
         return True
 
-    def take(self) -> Publish | None:
+    def take(self, now: float) -> Publish | None:
         """The next thing to say, or None. Report it as `sent`."""
-        return self._waiting.pop(next(iter(self._waiting))) if self._waiting else None
+        while self._waiting:
+            publish, since = self._waiting.pop(next(iter(self._waiting)))
+            unheard = now if self.oldest_sent is None else self.oldest_sent
+            if publish.kind != "reading" or now - min(since, unheard) <= PROMPT:
+                return publish
+            self._pass(publish)
+        return None
 
     def sent(self, packet: int, publish: Publish, now: float) -> None:
         """It went to the broker under this packet id, which has to be acknowledged."""
@@ -103,7 +113,7 @@ class Outbox:
         self._online = False
         for publish, _ in self._sent.values():
             self._pass(publish, repeated=True)
-        for publish in self._waiting.values():
+        for publish, _ in self._waiting.values():
             self._pass(publish)
         self._sent.clear()
         self._waiting.clear()
