@@ -370,7 +370,7 @@ def test_a_header_that_is_no_text_is_named_and_not_shown(desk: Desk, value: str)
 )
 def test_a_path_is_shown_as_far_as_it_holds_no_token(desk: Desk, path: str, words: str) -> None:
     (line,) = desk.problems(f'{BROKER}transport = "websockets"\nwebsocket.path = "{path}"\n{INSIDE}')
-    assert line.startswith(f"stoker.toml:3: mqtt.websocket.path: {words}")
+    assert line.startswith(f"stoker.toml:4: mqtt.websocket.path: {words}")
     assert "hunter2" not in line
 
 
