@@ -181,6 +181,25 @@ def test_what_answers_is_no_websocket(link: MakeLink, answer: bytes, reason: str
         assert heard.down(reason).text == text.format(server.port)
 
 
+def test_a_token_in_the_path_is_not_told(link: MakeLink) -> None:
+    with WebServer(b"HTTP/1.1 404 Not Found\r\n\r\n") as server:
+        _, heard = link(plain(server.port, transport="websockets", websocket=WebSocket(path="/mqtt?token=hunter2")))
+        text = heard.down("websocket").text
+        assert "opens no WebSocket at /mqtt: HTTP 404 Not Found" in text
+        assert "GET /mqtt?token=hunter2 HTTP/1.1" in server.requests[0]
+
+
+def test_a_host_in_other_letters_is_asked_for_in_those_of_the_web(
+    link: MakeLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _, port, **more: ask("127.0.0.1", port, **more))
+    with WebServer(b"HTTP/1.1 404 Not Found\r\n\r\n") as server:
+        _, heard = link(plain(server.port, transport="websockets", host="брокер.example"))
+        heard.down("websocket")
+        assert f"\r\nHost: xn--90aiopjd.example:{server.port}\r\n" in server.requests[0]
+
+
 def test_headers_path_and_a_secret_from_a_file(link: MakeLink, tmp_path: Path) -> None:
     secret = tmp_path / "token"
     secret.write_text("Bearer hunter2\n")

@@ -83,7 +83,7 @@ def test_status_of_a_daemon_that_has_gone(heating: Daemon, broker: Mosquitto) ->
     status = stoker("status", "--config", guest(heating, broker, "5"))
 
     assert status.returncode == 1
-    assert status.stdout.startswith("stoker/shed: offline, state of 20")
+    assert status.stdout.startswith("stoker/shed: offline, when last heard, at 20")
 
 
 def test_publish_waits_for_the_broker(heating: Daemon, broker: Mosquitto, observer: MakeObserver) -> None:

@@ -347,7 +347,30 @@ def test_headers_that_are_not_the_users_to_set(desk: Desk, name: str) -> None:
 def test_a_header_that_http_does_not_take_is_not_shown(desk: Desk, value: str) -> None:
     text = f'{BROKER}transport = "websockets"\n[mqtt.websocket.headers]\nX-Key = {value}\n{INSIDE}'
     (line,) = desk.problems(text)
-    assert line.startswith("stoker.toml:4: mqtt.websocket.headers: ")
+    assert ": mqtt.websocket.headers" in line
+    assert "X-Key: " in line
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("value", ['["hunter2"]', "4711", "true"])
+def test_a_header_that_is_no_text_is_named_and_not_shown(desk: Desk, value: str) -> None:
+    text = f'{BROKER}transport = "websockets"\n[mqtt.websocket.headers]\nX-Key = {value}\n{INSIDE}'
+    assert desk.problems(text) == [
+        "stoker.toml:5: mqtt.websocket.headers.X-Key: found a value that is not shown here; "
+        "allowed: text or { file = … }"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("mqtt?token=hunter2", 'path "mqtt" does not begin with /; allowed: such as "/mqtt"'),
+        ("/my mqtt?token=hunter2", 'path "/my mqtt" holds what no URL holds as it is, such as a blank; allowed: %20'),
+    ],
+)
+def test_a_path_is_shown_as_far_as_it_holds_no_token(desk: Desk, path: str, words: str) -> None:
+    (line,) = desk.problems(f'{BROKER}transport = "websockets"\nwebsocket.path = "{path}"\n{INSIDE}')
+    assert line.startswith(f"stoker.toml:4: mqtt.websocket.path: {words}")
     assert "hunter2" not in line
 
 

@@ -40,8 +40,9 @@ def main(arguments: Namespace) -> int:
             known |= msgspec.json.decode(payload) if payload else {}
             print(msgspec.json.encode({"availability": availability, "gone": gone, **known}).decode())
         else:
-            _print(config.core.base, _presence(availability, alive, now), state)
-            if availability == "online" and state and not gone:
+            there = availability == "online" and not gone
+            _print(config.core.base, _presence(availability, alive, now), state, there)
+            if there and state:
                 _readings(client, state, until)
             if alive:
                 _print_counters(alive)
@@ -169,8 +170,8 @@ def _counted(what: str, numbers: dict[str, int]) -> str:
     return f"{sum(numbers.values())} {what}" + (f" ({each})" if each else "")
 
 
-def _print(base: str, presence: str, state: State | None) -> None:
-    since = f", state of {state.time}" if state else ""
+def _print(base: str, presence: str, state: State | None, there: bool) -> None:
+    since = f", {'state of' if there else 'when last heard, at'} {state.time}{'' if there else ':'}" if state else ""
     print(f"{base}: {presence}{since}")
     for name, zone in state.zones.items() if state else ():
         hand = f", {zone.by_hand} by hand" if zone.by_hand else ""

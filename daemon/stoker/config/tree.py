@@ -121,6 +121,9 @@ class Tree:
         """The value as its type; None where it is wrong (TOML has no null)."""
         if isinstance(kind, type) and issubclass(kind, Struct):
             return self._table_as(key, kind)
+        if is_table(value) and (member := words.member(kind)):
+            found = {name: self._field((*key, name), one, member) for name, one in value.items()}
+            return None if None in found.values() else found
         try:
             return _convert(value, kind)
         except ValueError:

@@ -1,7 +1,7 @@
 """The words of a problem: what was found, what is allowed, what may have been meant."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from msgspec import Meta
 from msgspec.inspect import type_info
@@ -41,7 +41,7 @@ def _shown(value: Any) -> str:
 
 def found(key: Key, value: Any) -> str:
     """What stands at this key; never a secret."""
-    secret = any(word in key[-1].lower() for word in SECRET)
+    secret = any(word in key[-1].lower() for word in SECRET) or "headers" in key
     return f"found {'a value that is not shown here' if secret else _shown(value)}"
 
 
@@ -76,6 +76,12 @@ def allowed(kind: Any) -> str:
     return _type_words(info, is_span(kind)) + (f" ({purpose})" if purpose else "")
 
 
+def member(kind: Any) -> Any:
+    """The type of what stands in a table whose keys are the user's; None where the type is no such table."""
+    plain = get_args(kind)[0] if hasattr(kind, "__metadata__") else kind
+    return get_args(plain)[1] if get_origin(plain) is dict else None
+
+
 def choices(kind: Any) -> list[str]:
     """The texts that a field takes, where only some are allowed."""
     info: Any = type_info(kind)
@@ -102,6 +108,10 @@ def _type_words(info: Any, span: bool = False) -> str:  # noqa: PLR0911 - one fo
             return " or ".join(_type_words(each) for each in info.types if type(each).__name__ != "NoneType")
         case "ListType":
             return f"a list, each {_type_words(info.item_type)}"
+        case "DictType":
+            return f"a table, each {_type_words(info.value_type)}"
+        case "StructType":
+            return "{ " + ", ".join(f"{field.encode_name} = …" for field in info.fields) + " }"
         case name:
             return "a " + name.removesuffix("Type").lower()
 

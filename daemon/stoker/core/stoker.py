@@ -606,7 +606,9 @@ class Stoker:
             if self._stopping:
                 self._say(self.routes.availability, b"offline")
             elif self._pulse.beat(self._now.mono):
-                self._say_alive()
+                beside, self._out = self._out, []
+                self._say_alive()  # first: what goes with it does not wait yet
+                self._out += beside
                 self._say_some_anew()
         out, self._out = self._out, []
         return out

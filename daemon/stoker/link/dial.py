@@ -13,7 +13,7 @@ from itertools import chain, zip_longest
 from time import monotonic
 from typing import Any, NamedTuple
 
-from stoker.link import login, proxy, websocket, words
+from stoker.link import http, login, proxy, websocket, words
 from stoker.link import settings as told
 from stoker.link.settings import Mqtt
 from stoker.link.waker import Waker
@@ -207,10 +207,12 @@ class Dial:
     def _websocket(self, sock: Any, headers: Mapping[str, str]) -> websocket.WebSocket:
         settings, until = self._settings, monotonic() + HANDSHAKE_TIMEOUT
         self.step = f"the WebSocket of {settings.address[0]}"
-        place = words.place(settings).removesuffix(":443" if settings.tls.enabled else ":80")  # as browsers name it
+        host, port = settings.address
+        port = 0 if port == (443 if settings.tls.enabled else 80) else port  # as browsers name it
         try:
+            place = http.authority(host, port)
             found = websocket.upgrade(sock, place, settings.websocket.path, headers, until)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise words.explain(error, settings) from None
         if isinstance(found, websocket.WebSocket):
             return found

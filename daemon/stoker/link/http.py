@@ -16,6 +16,20 @@ class Answer(NamedTuple):
     headers: dict[str, str]
 
 
+def authority(host: str, port: int = 0) -> str:
+    """`host:port` as a request names it; no port: the scheme's own. Raises UnicodeError as `idna`."""
+    name = f"[{host}]" if ":" in host else idna(host).decode()
+    return f"{name}:{port}" if port else name
+
+
+def idna(host: str) -> bytes:
+    """A host's name in the letters that all others know. Raises UnicodeError."""
+    name = host.encode("idna")
+    if not name or len(name) > 255:
+        raise UnicodeError("no host's name")
+    return name
+
+
 def ask(sock: socket.socket, lines: Iterable[str], until: float) -> Answer:
     """Send a request of these lines and read the head of the answer, not one byte more. Raises OSError."""
     sock.settimeout(max(0.1, until - monotonic()))

@@ -223,7 +223,8 @@ class Link:
 
     def _connect(self) -> LinkError | None:
         failures: list[LinkError] = []
-        for version in self._versions():
+        quick = False
+        for version in (versions := self._versions()):
             began = monotonic()
             failure = self._agree(version)
             quick = monotonic() - began < GUESS_WITHIN
@@ -235,7 +236,7 @@ class Link:
             failures.append(failure)
         if failures[-1].reason == "closed-early" and quick and self._will and self._tries % GUESS_EACH == 0:
             for terms in SILENT_ABOUT_WILL:
-                failure = self._converse(version, terms)
+                failure = self._converse(versions[-1], terms)
                 if failure is None or failure.reason != "closed-early":
                     return failure
         return min(failures, key=lambda failure: failure.reason == "protocol")  # of two, what else was wrong

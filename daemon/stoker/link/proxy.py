@@ -27,7 +27,7 @@ def through(sock: socket.socket, proxy: Proxy, password: bytes, target: tuple[st
 
 def _http(sock: socket.socket, proxy: Proxy, password: bytes, target: tuple[str, int], until: float) -> None:
     host, port = target
-    place = f"[{host}]:{port}" if ":" in host else f"{_idna(host).decode()}:{port}"
+    place = http.authority(host, port)
     lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
     if proxy.user:
         lines.append(f"Proxy-Authorization: Basic {b64encode(proxy.user.encode() + b':' + password).decode()}")
@@ -71,15 +71,8 @@ def _address(host: str) -> bytes:
             return bytes([kind]) + socket.inet_pton(family, host)
         except OSError:
             continue
-    name = _idna(host)
+    name = http.idna(host)
     return bytes([3, len(name)]) + name
-
-
-def _idna(host: str) -> bytes:
-    name = host.encode("idna")
-    if not name or len(name) > 255:
-        raise UnicodeError("no host's name")
-    return name
 
 
 def _send(sock: socket.socket, data: bytes, until: float) -> None:

@@ -18,6 +18,7 @@ _NAME, _IPV6, _PORT = r"[^\s/:@\[\]]+", r"[0-9a-fA-F:.]+(?:%\w+)?", r"(?::(\d{1,
 _PLACE = re.compile(rf"({_NAME}){_PORT}|({_IPV6})|\[({_IPV6})\]{_PORT}")
 _PROXY = re.compile(r"(socks5|http)://(?:([^\s/:@]+)@)?([^\s/@]+)")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_PATH = re.compile("/[!-~]*")
 _OURS = ("host", "connection", "upgrade")  # and sec-websocket-...
 
 
@@ -48,18 +49,28 @@ class Tls(Struct, frozen=True, kw_only=True):
 class WebSocket(Struct, frozen=True, kw_only=True):
     """Where MQTT stands on the web server, with transport = "websockets"."""
 
-    path: Annotated[str, Meta(pattern="^/[!-~]*$", description="where MQTT stands on that server")] = "/mqtt"
+    path: Annotated[str, Meta(description="where MQTT stands on that server, beginning with /")] = "/mqtt"
     headers: Annotated[
         dict[str, str | File],
         Meta(description="HTTP headers to add: a text, or { file = ... } for a file or a credential"),
     ] = {}
 
     def __post_init__(self) -> None:
+        if not self.path.startswith("/"):
+            raise ValueError(f'path {quoted(self.shown_path)} does not begin with /; allowed: such as "/mqtt"')
+        if not _PATH.fullmatch(self.path):
+            text = "holds what no URL holds as it is, such as a blank; allowed: %20 for it"
+            raise ValueError(f"path {quoted(self.shown_path)} {text}")
         for name, value in self.headers.items():
             if not _HEADER.fullmatch(name) or name.lower() in _OURS or name.lower().startswith("sec-websocket-"):
                 raise ValueError(f"headers {name[:40]!r} may not be set; allowed: names such as Authorization")
             if isinstance(value, str) and not is_header(value):
                 raise ValueError(f"headers {name}: a value that is not shown here; allowed: one line of Latin letters")
+
+    @property
+    def shown_path(self) -> str:
+        """The path as it may stand in a line: what follows the ? is often a token."""
+        return self.path.partition("?")[0]
 
 
 class Mqtt(Struct, frozen=True, kw_only=True):

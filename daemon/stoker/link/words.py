@@ -289,7 +289,7 @@ def no_proxy(error: Exception, proxy: Proxy) -> LinkError:
 
 def no_websocket(status: int, reason: str, settings: Mqtt) -> LinkError:
     """What answered is a web server that opens no WebSocket, or none at all."""
-    broker, path = place(settings), settings.websocket.path
+    broker, path = place(settings), settings.websocket.shown_path
     said = f"{broker} opens no WebSocket at {path}: HTTP {_shown(reason)}"
     if not status:
         return LinkError("websocket", f"{broker} does not speak HTTP: is that its port for WebSockets? (mqtt.port)")
