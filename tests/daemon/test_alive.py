@@ -136,13 +136,18 @@ def test_the_same_order_found_by_somebody_later_is_dead(
 
 
 def scrape(port: int) -> dict[str, float] | None:
+    """Name -> the sum of what is served under it."""
     try:
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as client:
             client.request("GET", "/metrics")
             text = client.getresponse().read().decode()
     except ConnectionRefusedError:
         return None
-    return {sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
+    figures = dict[str, float]()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            figures[sample.name] = figures.get(sample.name, 0.0) + sample.value
+    return figures
 
 
 def free_port() -> int:
