@@ -18,10 +18,14 @@ start = 15.0
 [heaters.radiator]
 driver = "mock"
 log = "/var/lib/stoker/relay"
+min_on = 0
+min_off = 0
 [zones.room]
 thermometer = "inside"
 heater = "radiator"
 """
+
+RELAY = 'test "$(tail -c 1 /var/lib/stoker/relay)" = {}'  # the mock relay's log ends with its level
 
 TRACES = "/etc /var /usr /run /lib/systemd"
 
@@ -34,7 +38,7 @@ def heating(machine: Machine) -> None:
     """The service with a mock room that is cold."""
     machine.put(MOCK, "/etc/stoker/stoker.toml")
     machine.run("systemctl start stoker")
-    machine.wait_for("tail -n 1 /var/lib/stoker/relay | grep -q 1")
+    machine.wait_for(RELAY.format(1))
 
 
 @DEBIANS
@@ -68,7 +72,7 @@ def test_an_upgrade_keeps_what_was_changed_and_goes_on(container: MakeContainer)
     machine.run("dpkg-deb --build new newer.deb >/dev/null && apt-get install -q -y ./newer.deb 2>&1")
     assert machine.run("cat /etc/stoker/stoker.toml") == MOCK.strip()
     machine.wait_for("systemctl is-active stoker")
-    machine.wait_for("tail -n 1 /var/lib/stoker/relay | grep -q 1")
+    machine.wait_for(RELAY.format(1))
 
 
 def test_a_removal_while_heating_ends_with_the_heater_off(container: MakeContainer) -> None:
@@ -76,7 +80,7 @@ def test_a_removal_while_heating_ends_with_the_heater_off(container: MakeContain
     install(machine)
     heating(machine)
     machine.run("apt-get remove -q -y stoker 2>&1")
-    assert machine.run("tail -n 1 /var/lib/stoker/relay") == "0"
+    assert machine.run("tail -c 1 /var/lib/stoker/relay") == "0"
     assert machine.run("cat /etc/stoker/stoker.toml") == MOCK.strip(), "a removal keeps it, a purge does not"
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from system.conftest import MakeContainer
 from system.machines import Machine
-from system.test_package import MOCK, heating, install
+from system.test_package import MOCK, RELAY, heating, install
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_ready_comes_with_the_first_reading(machine: Machine) -> None:
 def test_a_wrong_configuration_is_told_in_the_journal_and_tried_again(machine: Machine) -> None:
     machine.put(MOCK.replace("driver", "drivel", 1), "/etc/stoker/stoker.toml")
     machine.try_to("systemctl start stoker")
-    machine.wait_for("journalctl -u stoker --no-pager | grep -q 'stoker.toml:4.*drivel'")
+    machine.wait_for("journalctl -u stoker --no-pager | grep -q 'stoker.toml:3: thermometers.inside.driver: missing'")
     machine.put(MOCK, "/etc/stoker/stoker.toml")
     machine.wait_for("systemctl is-active stoker")
     assert "Traceback" not in machine.run("journalctl -u stoker --no-pager")
@@ -38,8 +38,8 @@ def test_a_wrong_configuration_is_told_in_the_journal_and_tried_again(machine: M
 def test_a_daemon_that_hangs_is_killed_and_started_again(machine: Machine) -> None:
     heating(machine)
     machine.run("systemctl kill --kill-who=main --signal=STOP stoker")
-    machine.wait_for("tail -n 1 /var/lib/stoker/relay | grep -q 0", within=30)
-    machine.wait_for("tail -n 1 /var/lib/stoker/relay | grep -q 1")
+    machine.wait_for(RELAY.format(0), within=30)
+    machine.wait_for(RELAY.format(1))
     assert "watchdog" in machine.run("journalctl -u stoker --no-pager").lower()
 
 
@@ -54,7 +54,7 @@ def test_it_is_started_again_for_ever(machine: Machine) -> None:
         machine.wait_for(f"test $(systemctl show -p NRestarts --value stoker) -gt {number}")
         machine.wait_for("systemctl is-active stoker")
     machine.wait_for("journalctl -u stoker --no-pager | grep -q too-many-restarts")
-    assert machine.run("tail -n 1 /var/lib/stoker/relay") == "0"
+    assert machine.run("tail -c 1 /var/lib/stoker/relay") == "0"
 
 
 def test_a_reload_reads_the_configuration_anew(machine: Machine) -> None:
