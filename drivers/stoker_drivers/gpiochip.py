@@ -98,7 +98,7 @@ def _gpiod() -> Any:
         raise HeaterError(text) from error
     if not hasattr(gpiod, "LineSettings"):  # Debian 12's python3-libgpiod is libgpiod 1
         raise HeaterError(
-            f"the Python package gpiod is {gpiod.__version__}, 2 is needed: pip install 'stoker[gpiochip]'"
+            f"the Python package gpiod is {gpiod.__version__}, and 2 is needed: pip install 'stoker[gpiochip]'"
         )
     return gpiod
 

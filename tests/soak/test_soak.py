@@ -1,4 +1,4 @@
-"""A minute of random faults, as `make soak` does it for twenty."""
+"""Twenty seconds of random faults, as `make soak` does it for twenty minutes."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from broker.mosquitto import program
 from soak.soak import soak
 
 
-def test_a_minute_of_random_faults_loses_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_random_faults_lose_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     program("mosquitto")
-    outcome = soak(tmp_path, minutes=1, seed=7, tell=print)
+    outcome = soak(tmp_path, minutes=1 / 3, seed=7, tell=print)
     assert outcome.complaints == [], f"{outcome.text}\n{capsys.readouterr().out}"
