@@ -1,5 +1,8 @@
 """`stoker doctor`: what it finds before a cold room, and what it says to do."""
 
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import msgspec
 import pytest
 
 from broker.mosquitto import Authority, MakeBroker, Mosquitto, free_port
-from daemon.running import ROOM, Daemon, MakeDaemon, mqtt, stoker
+from daemon.running import PATIENCE, ROOM, STOKER, Daemon, MakeDaemon, environment, mqtt, stoker
 from stoker.doctor import Finding, Verdict, hardware, machine
 
 
@@ -86,6 +89,39 @@ def test_a_configuration_with_errors_is_the_first_finding(tmp_path: Path) -> Non
     first = next(iter(findings(config).values()))
     assert first.verdict is Verdict.BAD
     assert first.remedy == "sudo stoker setup, or edit it and try `stoker check`"
+
+
+def click(config: Path) -> subprocess.Popen[str]:
+    command = [*STOKER, "doctor", "--click", "--config", str(config)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment())
+
+
+def test_a_relay_is_tried_for_whoever_stands_before_it(daemon: MakeDaemon) -> None:
+    device: Daemon = daemon(mqtt_nowhere() + ROOM)
+    said, _ = click(device.config).communicate("y\ny\ny\n", timeout=PATIENCE)
+    assert said.endswith("heater radiator: good\n")
+    assert device.switched.replace("00", "0").strip("0") == "1"
+    assert device.switched.endswith("0")
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_login_that_breaks_off_while_the_relay_is_on_leaves_it_off(
+    daemon: MakeDaemon, number: signal.Signals
+) -> None:
+    device: Daemon = daemon(mqtt_nowhere() + ROOM)
+    tried = click(device.config)
+    assert tried.stdin
+    tried.stdin.write("y\ny\n")
+    tried.stdin.flush()
+    until = time.monotonic() + PATIENCE
+    while not device.relay.exists() or not device.switched.endswith("1"):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    tried.send_signal(number)
+    tried.communicate(timeout=PATIENCE)
+    assert tried.returncode == 128 + number
+    assert device.switched.endswith("0")
 
 
 # --- a machine of the test's own ------------------------------------------------------------------------------------

@@ -6,9 +6,17 @@ it must go on: then the relay is off as soon as the room is warm.
 
 import pytest
 
-from system.device import LINE, SENSOR, WARM, Device
+from system.device import COLD, LINE, SENSOR, WARM, Device
 
 WITHIN = 15.0  # seconds
+
+
+def goes_on(device: Device) -> None:
+    """Control does: off once the room is warm, and on again in the cold."""
+    device.is_measured(WARM)
+    device.wait_until(on=False, within=WITHIN)
+    device.is_measured(COLD)
+    device.wait_until(on=True)
 
 
 def test_it_heats_a_cold_room_and_says_so(device: Device) -> None:
@@ -38,10 +46,7 @@ def test_the_disk_is_full(device: Device) -> None:
     device.heat()
     device.machine.run("dd if=/dev/zero of=/var/full bs=1M 2>/dev/null; test $(df --output=avail / | tail -1) -lt 100")
     try:
-        device.is_measured(WARM)
-        device.wait_until(on=False, within=WITHIN)
-        device.is_measured("15000")
-        device.wait_until(on=True)
+        goes_on(device)
         device.machine.run("systemctl kill --kill-who=main --signal=KILL stoker")
         device.wait_until(on=False, within=WITHIN)
     finally:
@@ -51,12 +56,10 @@ def test_the_disk_is_full(device: Device) -> None:
 def test_the_root_file_system_becomes_read_only(device: Device) -> None:
     """As ext4 does with a worn SD card."""
     device.heat()
-    device.machine.run("sync; echo u >/proc/sysrq-trigger; sleep 1; ! touch /root/new 2>/dev/null")
+    device.machine.run("sync; echo u >/proc/sysrq-trigger")
+    device.machine.wait_for("! touch /root/new 2>/dev/null")
     try:
-        device.is_measured(WARM)
-        device.wait_until(on=False, within=WITHIN)
-        device.is_measured("15000")
-        device.wait_until(on=True)
+        goes_on(device)
         device.machine.run("systemctl kill --kill-who=main --signal=KILL stoker")
         device.wait_until(on=False, within=WITHIN)
     finally:
@@ -86,10 +89,7 @@ def test_the_network_thread_hangs(device: Device) -> None:
     try:
         device.configure(host="broker.example")
         device.heat()
-        device.is_measured(WARM)
-        device.wait_until(on=False, within=WITHIN)
-        device.is_measured("15000")
-        device.wait_until(on=True)
+        goes_on(device)
         device.machine.run("systemctl stop stoker")
         device.wait_until(on=False, within=WITHIN)
     finally:
