@@ -16,6 +16,7 @@ from stoker.core.messages import Now, Stop
 LIMIT = 1000  # events; beyond, what arrives is dropped and counted. The link stops reading long before.
 LONGEST_WAIT = 86400.0  # seconds; a lock's time-out has a limit, and a pass more a day costs nothing
 CROWDED = 100  # events; from here on the link leaves what comes in the socket
+ASK_AGAIN = 1.0  # seconds until the system is asked again whether its clock is right
 
 Event = TypeVar("Event")
 
@@ -30,9 +31,12 @@ def monotonic() -> float:
 class Inbox(Generic[Event]):
     """Everything that happens, in order."""
 
-    def __init__(self, clock_trusted: bool = True, ask: Callable[[], bool] = clock.synchronised) -> None:
+    def __init__(
+        self, clock_trusted: bool = True, ask: Callable[[], bool] = clock.synchronised, ask_again: float = ASK_AGAIN
+    ) -> None:
         self._synchronised = clock_trusted  # once right, the clock stays right enough: it is not asked again
         self._ask = ask
+        self._ask_again, self._asked = ask_again, -math.inf
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._stop: Event | None = None
         self.dropped = 0
@@ -61,6 +65,7 @@ class Inbox(Generic[Event]):
 
     def now(self) -> Now:
         """The time, once for a whole pass."""
-        if not self._synchronised:
-            self._synchronised = self._ask()
-        return Now(monotonic(), time.time(), self._synchronised)
+        mono = monotonic()
+        if not self._synchronised and mono >= self._asked + self._ask_again:
+            self._asked, self._synchronised = mono, self._ask()
+        return Now(mono, time.time(), self._synchronised)
