@@ -14,12 +14,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, Literal, NamedTuple, cast
 
-import paho.mqtt.client as paho
 from msgspec.structs import replace
-from paho.mqtt import properties as paho_properties
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.reasoncodes import ReasonCode
 
 from stoker.core.messages import Message, Notice, Publish
 from stoker.link import words
@@ -27,7 +22,15 @@ from stoker.link.dial import Reached
 from stoker.link.settings import Mqtt, ping_after
 from stoker.link.waker import Waker
 from stoker.link.websocket import FrameError
+from stoker.link.without import without
 from stoker.link.words import LinkError
+
+with without("urllib.request"):  # HTTP and e-mail, for a proxy that `dial.py` goes through itself
+    import paho.mqtt.client as paho
+    from paho.mqtt import properties as paho_properties
+    from paho.mqtt.enums import CallbackAPIVersion
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.reasoncodes import ReasonCode
 
 _Properties: Any = paho_properties.Properties  # untyped
 
