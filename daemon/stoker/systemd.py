@@ -18,6 +18,7 @@ from stoker.inbox import monotonic
 log = logging.getLogger(__name__)
 
 READY_AFTER = 10.0  # seconds; a device that only listens may have to wait long for its first reading
+STATUS_EVERY = 1.0  # seconds at least between two; what changes meanwhile is told with a later pass
 
 
 class Systemd:
@@ -29,7 +30,7 @@ class Systemd:
         self._fed = monotonic()
         self._ready = self._notify is None
         self._ready_by = self._fed + READY_AFTER
-        self._status = ""
+        self._status, self._status_at = "", -math.inf
 
     def next_deadline(self) -> float:
         """When the loop must have made another pass."""
@@ -46,9 +47,11 @@ class Systemd:
         if now >= self._fed + self._period:
             self._fed = now
             lines.append("WATCHDOG=1")
-        if (status := summary()) != self._status:
-            self._status = status
-            lines.append(f"STATUS={status}")
+        if now >= self._status_at + STATUS_EVERY or lines:
+            self._status_at = now
+            if (status := summary()) != self._status:
+                self._status = status
+                lines.append(f"STATUS={status}")
         if lines:
             self._notify("\n".join(lines))
 
@@ -68,7 +71,7 @@ class Systemd:
             self._notify("STOPPING=1")
 
 
-def _notify() -> Callable[[str], Any] | None:
+def _notify() -> Callable[[str], None] | None:
     try:
         daemon: Any = importlib.import_module("systemd.daemon")
     except ImportError:
@@ -77,7 +80,14 @@ def _notify() -> Callable[[str], Any] | None:
             " install stoker[systemd], or Debian's python3-systemd"
         )
         return None
-    return daemon.notify  # type: ignore[no-any-return]
+
+    def notify(text: str) -> None:
+        try:
+            daemon.notify(text)
+        except OSError as error:  # heating goes on, whoever has stopped listening
+            log.warning("systemd cannot be told how we are: %s", error.strerror)
+
+    return notify
 
 
 def journal() -> Callable[[Mapping[str, str]], None] | None:

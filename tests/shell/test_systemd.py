@@ -71,6 +71,35 @@ def test_a_reload_is_told_with_the_time_that_systemd_wants(notifications: socket
     assert notifications.recv(1000).decode() == "READY=1"
 
 
+def test_a_status_that_changes_with_every_order_is_told_now_and_then(notifications: socket.socket) -> None:
+    systemd = Systemd()
+    for number in range(100):
+        systemd.passed(Tick(), lambda number=number: f"room 20.1 °C, {number}; online")
+
+    assert notifications.recv(1000).decode() == "STATUS=room 20.1 °C, 0; online"
+    notifications.setblocking(False)
+    assert len(all_that_waits(notifications)) <= 10, "one a second, however long this took"
+
+
+def all_that_waits(listener: socket.socket) -> list[bytes]:
+    heard: list[bytes] = []
+    try:
+        while True:
+            heard.append(listener.recv(1000))
+    except BlockingIOError:
+        return heard
+
+
+def test_who_has_stopped_listening_costs_a_line_in_the_log(
+    notifications: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    systemd = Systemd()
+    notifications.close()
+    systemd.passed(Reading("inside", 20.1, 0.0), lambda: "room 20.1 °C, heating to 21; online")
+
+    assert "systemd cannot be told how we are: Connection refused" in caplog.text
+
+
 def test_without_systemd_nothing_is_said_and_nothing_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     systemd = Systemd()
