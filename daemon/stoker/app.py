@@ -115,9 +115,9 @@ class App:
         self._make_heaters(set(self._config.heaters))
         return [port.switch(False) for port in self._heaters.values()]
 
-    def publish(self, effect: Publish) -> None:
-        """Hand a publication to the link of the moment."""
-        self._link.publish(effect)
+    def publish(self, *effects: Publish) -> None:
+        """Hand publications to the link of the moment."""
+        self._link.publish(*effects)
 
     def hangs(self, now: float) -> bool:
         """Whether the link of the moment does."""
@@ -242,8 +242,7 @@ class App:
         self._make_heaters(new.heaters.keys() - kept.heaters)
         before = self._loop.core.routes.availability
         self._loop.core, last_words, effects = self._loop.core.replace(new.core, kept, self._inbox.now())
-        for publish in last_words:
-            self._link.publish(publish)
+        self._link.publish(*last_words)
         self._join_link(old, new, before)
         if (old.metrics, old.core.device) != (new.metrics, new.core.device):
             self._stop_metrics()

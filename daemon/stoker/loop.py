@@ -40,8 +40,8 @@ LAST_TRIES, LAST_TRIES_PAUSE = 5.0, 1.0  # seconds that a heater which doesn't o
 class Out(Protocol):
     """Where publications go."""
 
-    def publish(self, effect: Publish) -> None:
-        """Take it; never block, never raise."""
+    def publish(self, *effects: Publish) -> None:
+        """Take them; never block, never raise."""
         ...
 
     def hangs(self, now: float) -> bool:
@@ -162,20 +162,28 @@ class Loop:
         self._supervisor.passed(event, self.core.summary)
 
     def carry_out(self, effects: list[Effect]) -> None:
-        """Do them in order. What a driver answers goes to the core before the next effect is carried out."""
+        """Do them in order. What a driver answers goes to the core before the next effect is carried out.
+
+        What is to be said is handed over together, and before anything that may take its time: the link's thread is
+        woken once.
+        """
+        words: list[Publish] = []
         for effect in effects:
             match effect:
                 case SwitchHeater(name, on):
+                    self._link.publish(*words)
+                    words.clear()
                     self.carry_out(self.core.handle(self._switch(name, on), self._inbox.now()))
                 case Publish():
-                    self._link.publish(effect)
+                    words.append(effect)
                 case SayAlive(topic, figures):
                     counted = {**figures, "link": self._link.figures(new_period=True)}
-                    self._link.publish(Publish(topic, json(counted), "state"))
+                    words.append(Publish(topic, json(counted), "state"))
                 case Remember(key, value):
                     self._store.remember(key, value)
                 case Say(level, text, fields):
                     log.log(_LEVELS[level], text, extra={"fields": fields})
+        self._link.publish(*words)
 
     def _switch(self, name: str, on: bool) -> Switched | SwitchFailed:
         return self.heaters[name].switch(on)

@@ -81,11 +81,15 @@ def _notify() -> Callable[[str], None] | None:
         )
         return None
 
+    told: list[OSError] = []
+
     def notify(text: str) -> None:
         try:
             daemon.notify(text)
         except OSError as error:  # heating goes on, whoever has stopped listening
-            log.warning("systemd cannot be told how we are: %s", error.strerror)
+            if not told:
+                log.warning("systemd cannot be told how we are: %s", error.strerror)
+            told[:] = [error]
 
     return notify
 

@@ -31,7 +31,7 @@ class HangingLink:
     def __init__(self) -> None:
         self.looks: list[float] = []
 
-    def publish(self, effect: Publish) -> None:
+    def publish(self, *effects: Publish) -> None:
         pass
 
     def hangs(self, now: float) -> bool:

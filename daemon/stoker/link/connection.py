@@ -10,7 +10,8 @@ import math
 import select
 import socket
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from time import monotonic
 from typing import Any, Literal, NamedTuple, cast
 
@@ -275,7 +276,21 @@ class Connection:
 
     def _write(self) -> None:
         if self._client.want_write():
+            self._gather()
             self._client.loop_write()
+
+    def _gather(self) -> None:
+        """Make one packet of those that paho would write one by one, and after which it does nothing else.
+
+        Each write is a TLS record, and lets another thread run.
+        """
+        waiting: deque[dict[str, Any]] = cast(Any, self._client)._out_packet
+        together = list(takewhile(_only_written, waiting))
+        if len(together) > 1:
+            first, data = together[0], b"".join(bytes(one["packet"][one["pos"] :]) for one in together)
+            first |= {"packet": data, "pos": 0, "to_process": len(data)}
+            for _ in together[1:]:
+                del waiting[1]
 
     def _ended(self) -> LinkError:
         """Why paho has no socket any more."""
@@ -352,6 +367,12 @@ class Connection:
         self, _client: paho.Client, _data: object, packet: int, reasons: list[ReasonCode], _properties: object
     ) -> None:
         self.subscribed.append((packet, [reason.value for reason in reasons]))
+
+
+def _only_written(packet: Mapping[str, Any]) -> bool:
+    """An acknowledgement, or a publication that will be acknowledged."""
+    kind, quality = int(packet["command"]) & 0xF0, int(packet["qos"])
+    return kind == paho.PUBACK or (kind == paho.PUBLISH and quality > 0)
 
 
 def _later(_client: object, _data: object, _sock: object) -> None:

@@ -38,10 +38,18 @@ class _Plain(socket.socket):
 
 
 class _Encrypted(ssl.SSLSocket):
-    """The same with TLS."""
+    """The same with TLS. paho asks byte by byte, and other threads run each time: so it reads all that has come."""
+
+    _ahead = b""  # read, and not yet asked for
 
     def recv(self, buflen: int = CHUNK, flags: int = 0) -> bytes:
-        return super().recv(min(buflen, CHUNK), flags)
+        if not self._ahead:
+            self._ahead = super().recv(CHUNK, flags)
+        data, self._ahead = self._ahead[:buflen], self._ahead[buflen:]
+        return data
+
+    def pending(self) -> int:
+        return len(self._ahead) + super().pending()
 
 
 class Reached(NamedTuple):

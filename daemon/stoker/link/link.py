@@ -125,14 +125,16 @@ class Link:
         """Begin to connect. Returns at once."""
         self._thread.start()
 
-    def publish(self, effect: Publish) -> None:
+    def publish(self, *effects: Publish) -> None:
         """Say this now. A state is said anew after each connection, and the past goes to the backlog.
 
         Never blocks, never raises.
         """
+        if not effects:
+            return
         with self._lock:
-            sayable = self._outbox.add(effect, monotonic())
-        if sayable:
+            sayable = [self._outbox.add(effect, monotonic()) for effect in effects]
+        if any(sayable):
             self._waker.set()
 
     def subscribe(self, subscriptions: Sequence[str]) -> None:

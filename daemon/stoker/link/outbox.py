@@ -50,9 +50,10 @@ class Outbox:
             self._pass(publish)
             return False
         self._waiting[self._key(publish)] = publish, now
-        same = [key for key, (waiting, _) in self._waiting.items() if waiting.kind == publish.kind]
-        if len(same) > LIMITS[publish.kind]:
-            self._pass(self._waiting.pop(same[0])[0])
+        if len(self._waiting) > LIMITS[publish.kind]:  # before that there is nothing to count
+            same = [key for key, (waiting, _) in self._waiting.items() if waiting.kind == publish.kind]
+            if len(same) > LIMITS[publish.kind]:
+                self._pass(self._waiting.pop(same[0])[0])
         return True
 
     def take(self, now: float) -> Publish | None:
