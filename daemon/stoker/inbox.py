@@ -16,7 +16,7 @@ from stoker.core.messages import Now, Stop
 LIMIT = 1000  # events; beyond, what arrives is dropped and counted. The link stops reading long before.
 LONGEST_WAIT = 86400.0  # seconds; a lock's time-out has a limit, and a pass more a day costs nothing
 CROWDED = 100  # events; from here on the link leaves what comes in the socket
-ASK_AGAIN = 1.0  # seconds until the system is asked again whether its clock is right
+ASK_AGAIN = 10.0  # seconds until the system is asked again whether its clock is right
 
 Event = TypeVar("Event")
 

@@ -3,7 +3,9 @@
 Rule: no failure ends it. A read that hangs leaves this thread hanging and nobody else: the zone's reading grows stale.
 """
 
+import contextlib
 import logging
+import queue
 import threading
 from collections.abc import Callable
 from typing import cast
@@ -25,7 +27,8 @@ class Sampler:
         self._driver = driver
         self._interval = interval
         self._put = put
-        self._end = threading.Event()
+        self._ended = False
+        self._end: queue.SimpleQueue[None] = queue.SimpleQueue()  # whose wait is short work, unlike an Event's
         # daemon: a read that never returns must not keep the process alive
         self._thread = threading.Thread(target=self._run, name=f"thermometer-{name}", daemon=True)
 
@@ -35,7 +38,8 @@ class Sampler:
 
     def close(self) -> None:
         """Stop reading and let the driver go, without waiting for a read under way."""
-        self._end.set()
+        self._ended = True
+        self._end.put(None)
         try:
             self._driver.close()
         except Exception as error:
@@ -43,14 +47,15 @@ class Sampler:
 
     def _run(self) -> None:
         due = monotonic()
-        while not self._end.is_set():
+        while not self._ended:
             outcome = self._sample()
-            if self._end.is_set():
+            if self._ended:
                 return
-            self._put(outcome)
             now = monotonic()
             due = max(due + self._interval, now)  # a slow read delays the next, and is not made up for
-            self._end.wait(due - now)
+            self._put(outcome)  # and to sleep at once: who wakes for it needs what we hold
+            with contextlib.suppress(queue.Empty):
+                self._end.get(timeout=due - now)
 
     def _sample(self) -> Reading | ReadingFailed:
         at = monotonic()  # before the read: a reading is never younger than it says

@@ -18,7 +18,7 @@ from stoker.inbox import monotonic
 log = logging.getLogger(__name__)
 
 READY_AFTER = 10.0  # seconds; a device that only listens may have to wait long for its first reading
-STATUS_EVERY = 1.0  # seconds at least between two; what changes meanwhile is told with a later pass
+STATUS_EVERY = 10.0  # seconds at least between two; what changes meanwhile is told with a later pass
 
 
 class Systemd:

@@ -1,8 +1,10 @@
-"""Wakes a thread that sleeps in poll(): a pipe, and the promise that one byte at most waits in it."""
+"""Wakes a thread that sleeps in poll(): a pipe, and the promise that hardly more than a byte waits in it."""
 
 import contextlib
 import os
 import threading
+
+PIPED = 64  # bytes; more than ever wait
 
 
 class Waker:
@@ -23,15 +25,18 @@ class Waker:
         """Wake the thread, now or when it next goes to sleep."""
         with self._lock:
             if not self._is_set and not self._closed:
-                os.write(self._write, b"\0")
                 self._is_set = True
+                os.write(self._write, b"\0")
 
     def clear(self) -> None:
-        """Let the thread sleep again. Look for what was set after this, not before."""
-        with self._lock, contextlib.suppress(BlockingIOError):
-            if self._is_set:
-                self._is_set = False
-                os.read(self._read, 1)
+        """Let the thread sleep again. Look for what was set after this, not before.
+
+        Without the lock, which whoever woke us still holds; so the byte first: what is set meanwhile is looked for yet.
+        """
+        if self._is_set:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._read, PIPED)
+            self._is_set = False
 
     def close(self) -> None:
         """Give the pipe back, once nobody polls it any more."""
