@@ -337,7 +337,8 @@ def test_what_there_was_no_room_for_is_told_with_its_number(
         heard.next(LinkUp)
         proxy.cut()
         heard.down("closed")
-        say(line, "reading", *range(30))
+        say(line, "reading", *range(29))
+        say(line, "event", "so that the newest reading waits for no line")
         proxy.restore()
         heard.next(LinkUp)
         text = "20 readings and events that waited longest for the broker were dropped"

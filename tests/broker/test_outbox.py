@@ -67,6 +67,7 @@ def test_without_a_line_and_a_past_everything_is_counted_and_states_are_forgotte
     say(outbox, "answer", "a")
     say(outbox, "state", "s")
     say(outbox, "event", "1")
+    outbox.offline()  # it could not be made
     assert outbox.empty
     assert outbox.dropped() == "3 readings, 1 answer and 1 event"
 
@@ -77,9 +78,31 @@ def test_without_a_line_readings_and_events_are_past_and_never_tried() -> None:
     say(outbox, "reading", "1")
     say(outbox, "event", "2")
     say(outbox, "answer", "a")
+    outbox.offline()  # it could not be made
     assert past.kept == [("1", False), ("2", False)]
     assert outbox.empty
     assert outbox.dropped() == "1 answer"
+
+
+def test_the_newest_reading_made_without_a_line_is_said_on_one_that_stands_within_moments() -> None:
+    past = Past()
+    outbox = Outbox(past.keep)
+    for second in range(3):
+        assert not outbox.add(Publish("TEMPERATURE", b"%d" % second, "reading"), float(second))
+    outbox.online()
+    newest = outbox.take(7.0)
+    assert newest
+    assert (newest.payload, outbox.take(7.0)) == (b"2", None)
+    assert past.kept == [("0", False), ("1", False)]
+
+
+def test_the_newest_reading_made_without_a_line_is_past_after_5_seconds() -> None:
+    past = Past()
+    outbox = Outbox(past.keep)
+    outbox.add(Publish("TEMPERATURE", b"20.15", "reading"), 0.0)
+    outbox.online()
+    assert outbox.take(5.1) is None
+    assert past.kept == [("20.15", False)]
 
 
 def test_a_lost_line_makes_a_past_of_what_nobody_acknowledged_in_its_order() -> None:

@@ -1,8 +1,9 @@
 """Which broker is tried next, and how long to wait before. Pure: time and chance are arguments.
 
-Rule: the bound doubles with every failure of a broker and the pause is a random part of it ("full jitter"), so that a
-street of devices does not come back in one wave. Where haste is of no use, the pause is longer, and never less than
-half of its bound. Only a connection that lasted starts the count anew: one that is cut at once is no success.
+Rule: the bound doubles with every second failure of a broker and the pause is a random part of it ("full jitter"), so
+that a street of devices does not come back in one wave and a broker that was away for seconds is found within two.
+Where haste is of no use, it doubles each time, and the pause is never less than half of it. Only a connection that
+lasted starts the count anew: one that is cut at once is no success.
 """
 
 import random
@@ -33,7 +34,8 @@ class Backoff:
         if lasted >= LASTED:
             self._failures.clear()
         cap = self._cap if pace == "soon" else max(PATIENT_CAP, self._cap)
-        bound = min(cap, BASES[pace] * 2.0 ** min(self._failures[pace], MOST_DOUBLINGS))
+        doublings = self._failures[pace] // 2 if pace == "soon" else self._failures[pace]
+        bound = min(cap, BASES[pace] * 2.0 ** min(doublings, MOST_DOUBLINGS))
         self._failures[pace] += 1
         return bound * (self._chance() if pace == "soon" else 0.5 + self._chance() / 2)
 

@@ -3,8 +3,8 @@
 Rule: nothing grows without a bound, and what is dropped is counted. States are coalesced by topic and forgotten when
 the line goes, because the core says them all anew. Readings and events that are not said at once are past: they go to
 the backlog, and never to their topics late; so do readings while the broker leaves what was said before unanswered, for
-what goes into a line that stands still comes out of it late. Answers are worth nothing late, so they are dropped while
-there is no line.
+what goes into a line that stands still comes out of it late. For a line that is being made the newest reading waits as
+long as for one that is busy. Answers are worth nothing late, so they are dropped while there is no line.
 """
 
 from collections import Counter
@@ -46,7 +46,9 @@ class Outbox:
 
     def add(self, publish: Publish, now: float) -> bool:
         """Take something to say. Whether it can be said now."""
-        if not self._online:
+        if not self._online and publish.kind in ("reading", "event"):
+            self._pass_waiting()  # first: the past stays in its order
+        if not self._online and publish.kind != "reading":
             self._pass(publish)
             return False
         self._waiting[self._key(publish)] = publish, now
@@ -54,7 +56,7 @@ class Outbox:
             same = [key for key, (waiting, _) in self._waiting.items() if waiting.kind == publish.kind]
             if len(same) > LIMITS[publish.kind]:
                 self._pass(self._waiting.pop(same[0])[0])
-        return True
+        return self._online
 
     def take(self, now: float) -> Publish | None:
         """The next thing to say, or None. Report it as `sent`."""
@@ -114,10 +116,8 @@ class Outbox:
         self._online = False
         for publish, _ in self._sent.values():
             self._pass(publish, repeated=True)
-        for publish, _ in self._waiting.values():
-            self._pass(publish)
+        self._pass_waiting()
         self._sent.clear()
-        self._waiting.clear()
 
     def dropped(self) -> str:
         """Name what was dropped since the last time ("3 readings and 1 event"), or give ""."""
@@ -131,6 +131,11 @@ class Outbox:
 
     def _keeps(self, publish: Publish, repeated: bool = False) -> bool:
         return publish.kind in ("reading", "event") and self._keep(publish, repeated)
+
+    def _pass_waiting(self) -> None:
+        for publish, _ in self._waiting.values():
+            self._pass(publish)
+        self._waiting.clear()
 
     def _pass(self, publish: Publish, repeated: bool = False) -> None:
         """It will not be said any more, or in the backlog."""
