@@ -4,14 +4,15 @@ import importlib
 import os
 import sys
 
-from stoker import signals
 from stoker.cli import Exit, parser
 
 
 def main() -> int:
     """Run one command. Returns its exit code."""
-    arguments = parser.build().parse_args()
+    arguments = parser.build(sys.argv[1] if len(sys.argv) > 1 else "").parse_args()
     if arguments.command == "run":
+        from stoker import signals
+
         signals.block()
     command = importlib.import_module(f"stoker.cli.{arguments.command.replace('-', '_')}")
     try:

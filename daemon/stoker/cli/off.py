@@ -1,6 +1,7 @@
 """`stoker off`: drive every heater off without the daemon. For ExecStopPost, after whatever end the daemon found.
 
-Rule: what was driven last is driven off although the configuration has meanwhile been broken, changed or removed.
+Rule: what was driven last is driven off although the configuration has meanwhile been broken, changed or removed, and
+before that is read: on a small Pi this takes longer than the rest.
 """
 
 import sys
@@ -15,9 +16,26 @@ from stoker.core.messages import SwitchFailed
 
 
 def main(arguments: Namespace) -> int:
-    """Try every heater, whatever the others say."""
-    code, heaters = _heaters(arguments.config)
-    for name, choice in heaters:
+    """Try every heater, whatever the others say: what was driven last at once, and then what is configured."""
+    done: list[DriverChoice] = []
+    code = _off(driven.recall(_state_dir(arguments.config)), done)
+    try:
+        config = devices.load(arguments.config)
+    except ConfigError as error:
+        print(*error.problems, sep="\n", file=sys.stderr)
+        return code or Exit.CONFIG
+    for heaters in (config.heaters, driven.recall(config.state_dir)):
+        code = _off(heaters, done) or code
+    return code
+
+
+def _off(heaters: dict[str, DriverChoice], done: list[DriverChoice]) -> Exit:
+    """Drive off those that are not done yet."""
+    code = Exit.OK
+    for name, choice in heaters.items():
+        if choice in done:
+            continue
+        done.append(choice)
         outcome = driven.drive_off(name, choice)
         if isinstance(outcome, SwitchFailed):
             print(f"heater {name}: {outcome.text}", file=sys.stderr)
@@ -25,18 +43,6 @@ def main(arguments: Namespace) -> int:
         else:
             print(f"heater {name}: off", flush=True)
     return code
-
-
-def _heaters(path: Path) -> tuple[Exit, list[tuple[str, DriverChoice]]]:
-    """Those of the configuration, and those that were driven last."""
-    try:
-        config = devices.load(path)
-        code, configured, state_dir = Exit.OK, dict(config.heaters), config.state_dir
-    except ConfigError as error:
-        print(*error.problems, sep="\n", file=sys.stderr)
-        code, configured, state_dir = Exit.CONFIG, {}, _state_dir(path)
-    last = driven.recall(state_dir)
-    return code, [*configured.items(), *((name, one) for name, one in last.items() if one not in configured.values())]
 
 
 def _state_dir(path: Path) -> Path:

@@ -1,6 +1,10 @@
-"""The command line as it is typed: every command, its arguments and its help."""
+"""The command line as it is typed: every command, its arguments and its help.
+
+Rule: where a command is named, it alone is built. On a small Pi each costs its time, and `stoker off` is in a hurry.
+"""
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,8 +33,20 @@ def _port(text: str) -> int:
     return port
 
 
-def _installing(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """What is needed once, on the Pi."""
+def _help(prog: str) -> argparse.HelpFormatter:
+    """As wide as the terminal. argparse would ask shutil, and with it zlib, bz2 and lzma, for each argument."""
+    try:
+        width = int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size().columns
+    except (ValueError, OSError):
+        width = 80
+    return argparse.RawDescriptionHelpFormatter(prog, width=width - 2)
+
+
+Command = Callable[..., argparse.ArgumentParser]
+"""Makes the parser of one command from its name, a summary and details."""
+
+
+def _setup(command: Command) -> None:
     setup = command(
         "setup",
         "ask for what it needs to know, write the configuration, and start the service",
@@ -51,11 +67,15 @@ def _installing(command: Callable[..., argparse.ArgumentParser]) -> None:
     setup.add_argument("--force", action="store_true", help="also where there is a configuration, which is kept")
     setup.add_argument("--no-service", action="store_true", help="do not start the service")
 
+
+def _install_service(command: Command) -> None:
     service = command(
         "install-service", "make a systemd service of a stoker that came by pipx or pip", configured=False
     )
     service.add_argument("--remove", action="store_true", help="take it away again")
 
+
+def _doctor(command: Command) -> None:
     doctor = command(
         "doctor",
         "look at everything that heat hangs on, and say what to do about it",
@@ -65,31 +85,7 @@ def _installing(command: Callable[..., argparse.ArgumentParser]) -> None:
     doctor.add_argument("--click", action="store_true", help="try each relay, and ask whether it clicked")
 
 
-def build() -> argparse.ArgumentParser:
-    """The parser; `command` in its result names the module in this folder."""
-    parser = argparse.ArgumentParser(
-        prog="stoker",
-        description="Keeps a place at temperature: thermometer in, relay out, MQTT between.",
-        epilog=_EXITS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"stoker {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def command(name: str, summary: str, details: str = "", configured: bool = True) -> argparse.ArgumentParser:
-        one = commands.add_parser(
-            name,
-            help=summary,
-            description=f"{summary[0].upper()}{summary[1:]}.",
-            epilog=details,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        if configured:
-            one.add_argument(
-                "--config", type=Path, default=CONFIG, metavar="FILE", help=f"configuration (default: {CONFIG})"
-            )
-        return one
-
+def _run(command: Command) -> None:
     run = command(
         "run",
         "run the daemon in the foreground",
@@ -98,8 +94,12 @@ def build() -> argparse.ArgumentParser:
     )
     run.add_argument("-v", "--verbose", action="store_true", help="tell every reading and every try to connect")
 
+
+def _check(command: Command) -> None:
     command("check", "read the configuration and say what is wrong or dangerous in it", "Nothing is switched.")
 
+
+def _demo(command: Command) -> None:
     demo = command(
         "demo",
         "show it all on this machine: a broker with TLS, a simulated room, the daemon",
@@ -115,6 +115,8 @@ def build() -> argparse.ArgumentParser:
     )
     demo.add_argument("--speed", type=float, default=60.0, metavar="X", help="simulated seconds a second (default: 60)")
 
+
+def _watch(command: Command) -> None:
     watch = command(
         "watch",
         "subscribe, and print what comes in",
@@ -123,11 +125,15 @@ def build() -> argparse.ArgumentParser:
     )
     watch.add_argument("filter", nargs="*", metavar="FILTER", help="topic filters (default: this device's topics)")
 
+
+def _publish(command: Command) -> None:
     publish = command("publish", "publish one message, and wait until the broker has it")
     publish.add_argument("topic", metavar="TOPIC")
     publish.add_argument("payload", metavar="PAYLOAD")
     publish.add_argument("--retain", action="store_true", help="the broker keeps it for later subscribers")
 
+
+def _set(command: Command) -> None:
     order = command(
         "set",
         "give the daemon an order over MQTT, and wait for its answer",
@@ -142,6 +148,8 @@ def build() -> argparse.ArgumentParser:
     order.add_argument("value", metavar="VALUE")
     order.add_argument("--timeout", type=_seconds, default=10.0, metavar="S", help="seconds to wait (default: 10)")
 
+
+def _reset(command: Command) -> None:
     reset = command(
         "reset",
         "reset a zone's latched fault, and wait for the daemon's answer",
@@ -150,13 +158,65 @@ def build() -> argparse.ArgumentParser:
     reset.add_argument("zone", metavar="ZONE")
     reset.add_argument("--timeout", type=float, default=10.0, metavar="S", help="seconds to wait (default: 10)")
 
+
+def _status(command: Command) -> None:
     status = command("status", "ask the broker how the device is")
     status.add_argument("--json", action="store_true", help="print the state as the daemon published it")
     status.add_argument("--timeout", type=_seconds, default=10.0, metavar="S", help="seconds to wait (default: 10)")
 
-    _installing(command)
+
+def _off(command: Command) -> None:
     command("off", "drive every configured heater off without the daemon", "For a service's ExecStopPost.")
 
+
+def _completion(command: Command) -> None:
     completion = command("completion", "print a completion script for a shell", configured=False)
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+
+
+COMMANDS: dict[str, Callable[[Command], None]] = {
+    "run": _run,
+    "check": _check,
+    "demo": _demo,
+    "watch": _watch,
+    "publish": _publish,
+    "set": _set,
+    "reset": _reset,
+    "status": _status,
+    "setup": _setup,
+    "install-service": _install_service,
+    "doctor": _doctor,
+    "off": _off,
+    "completion": _completion,
+}
+
+
+def build(typed: str = "") -> argparse.ArgumentParser:
+    """The parser; `command` in its result names the module in this folder. `typed`: the first word, if there is one."""
+    parser = argparse.ArgumentParser(
+        prog="stoker",
+        description="Keeps a place at temperature: thermometer in, relay out, MQTT between.",
+        epilog=_EXITS,
+        formatter_class=_help,
+    )
+    parser.add_argument("--version", action="version", version=f"stoker {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, summary: str, details: str = "", configured: bool = True) -> argparse.ArgumentParser:
+        one = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=details,
+            formatter_class=_help,
+        )
+        if configured:
+            one.add_argument(
+                "--config", type=Path, default=CONFIG, metavar="FILE", help=f"configuration (default: {CONFIG})"
+            )
+        return one
+
+    wanted = [typed] if typed in COMMANDS else [] if typed == "--version" else COMMANDS
+    for name in wanted:
+        COMMANDS[name](command)
     return parser

@@ -7,7 +7,6 @@ nowhere else. Here stand the files (`files.py`), the tree of their tables (`tree
 
 from pathlib import Path
 
-from stoker.config.check import Check
 from stoker.config.files import File, conf_d, read
 from stoker.config.model import Base, Config, ConfigError, Device, DriverChoice, Drivers, Problem, default_state_dir
 from stoker.config.spans import parse_seconds, show_seconds
@@ -41,4 +40,6 @@ def load(path: Path, drivers: Drivers, guest: bool = False) -> Config:
             unreadable += error.problems
     if unreadable:
         raise ConfigError(tuple(unreadable))
+    from stoker.config.check import Check  # which `stoker off` does not wait for
+
     return Check(files, guest).config(drivers)
