@@ -33,6 +33,24 @@ def test_a_state_is_said_at_its_newest_in_its_first_place() -> None:
     assert taken(outbox) == ["new", "event", "other"]
 
 
+def test_each_order_is_confirmed_in_its_order_and_what_is_newest_comes_last() -> None:
+    outbox = online()
+
+    def confirm(payload: str) -> None:
+        outbox.add(Publish("heater", payload.encode(), "state", confirms=True), 0.0)
+
+    say(outbox, "state", "before", topic="heater")
+    confirm("ON")
+    say(outbox, "state", "between", topic="heater")
+    confirm("OFF")
+    confirm("ON")
+    say(outbox, "state", "after", topic="heater")
+    assert taken(outbox) == ["ON", "OFF", "ON", "after"]
+    for number in range(1000):
+        confirm(str(number))
+    assert taken(outbox) == [str(number) for number in range(900, 1000)]
+
+
 class Past:
     """Keeps what an outbox hands on."""
 

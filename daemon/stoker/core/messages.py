@@ -219,7 +219,8 @@ class Publish(Struct, frozen=True):
     are said on their topics at once or never: what could not be said goes into the backlog with the time of `measured`.
     `answer` is worth nothing late, so it is dropped while offline. `backlog` is what the link makes of the past.
     `reply_to` and `correlation` (MQTT 5): where an answer is wanted, and which question it answers. `expires_in`:
-    seconds after which a broker must not deliver it any more (MQTT 5); 0 for never.
+    seconds after which a broker must not deliver it any more (MQTT 5); 0 for never. `confirms`: this state answers an
+    order, so it is said although a newer one waits.
     """
 
     topic: str
@@ -229,6 +230,7 @@ class Publish(Struct, frozen=True):
     reply_to: str = ""
     expires_in: int = 0
     measured: Now | None = None
+    confirms: bool = False
 
 
 class SayAlive(Struct, frozen=True):

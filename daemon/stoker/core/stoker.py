@@ -109,6 +109,7 @@ class Stoker:
         self._changed = True  # something that `state` doesn't show yet
         self._awaited: set[str] = set()  # heaters whose driver has not answered yet
         self._to_say: dict[str, Zone] = {}
+        self._to_confirm: set[str] = set()  # topics
         self._to_answer: list[tuple[Message, Zone, str]] = []
         self._broker: str | None = None  # connected to this one
         self._down_since = now.mono
@@ -285,13 +286,18 @@ class Stoker:
             self._tell_of_reset(zone)
         self._taken[message.topic].obeyed(message.payload, given, self._now.at(message.at).wall, self._now)
         zone.obey(order, self._now)
-        self._said.pop(self.routes.zones[name][subject], None)  # an order that was obeyed is always confirmed
+        self._confirm(self.routes.zones[name][subject])
         self._keep_orders(zone)
         self._counts.obeyed += 1
         self._log("info", f"{name}: ordered {subject} {topics.readable(payload.strip())}", zone=name)
         self._decide(*(self.heaters if subject == "fault" else [zone.settings.heater]))
         note = "nothing was latched" if nothing else zone.note(order, self._now)
         self._to_answer.append((message, zone, note))
+
+    def _confirm(self, topic: str) -> None:
+        """An order that was obeyed is always confirmed, by what is said next on its topic."""
+        self._said.pop(topic, None)
+        self._to_confirm.add(topic)
 
     def _person(self, person: str, message: Message) -> None:
         try:
@@ -633,7 +639,8 @@ class Stoker:
     def _retain(self, topic: str, payload: bytes) -> None:
         self._said.pop(topic, None)
         self._said[topic] = payload
-        self._out.append(Publish(topic, payload, "state"))
+        self._out.append(Publish(topic, payload, "state", confirms=topic in self._to_confirm))
+        self._to_confirm.discard(topic)
 
     def _say_zone(self, zone: Zone) -> None:
         routes, heater = self.routes.zones[zone.name], self.heaters[zone.settings.heater]

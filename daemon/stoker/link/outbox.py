@@ -1,13 +1,14 @@
 """What is still to be said, and what was said and not yet acknowledged. Pure: no paho, no clock, no lock.
 
 Rule: nothing grows without a bound, and what is dropped is counted. States are coalesced by topic and forgotten when
-the line goes, because the core says them all anew. Readings and events that are not said at once are past: they go to
-the backlog, and never to their topics late; so do readings while the broker leaves what was said before unanswered, for
-what goes into a line that stands still comes out of it late. For a line that is being made the newest reading waits as
-long as for one that is busy. Answers are worth nothing late, so they are dropped while there is no line.
+the line goes, because the core says them all anew; those that confirm an order are coalesced only where many wait.
+Readings and events that are not said at once are past: they go to the backlog, and never to their topics late; so do
+readings while the broker leaves what was said before unanswered, for what goes into a line that stands still comes out
+of it late. For a line that is being made the newest reading waits as long as for one that is busy. Answers are worth
+nothing late, so they are dropped while there is no line.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from itertools import count
 
@@ -16,6 +17,7 @@ from stoker.core.messages import Kind, Publish
 LIMITS: dict[Kind, int] = {"reading": 200, "answer": 200, "event": 200, "state": 400}
 """The most that waits of each kind; beyond, the oldest of its kind goes."""
 
+CONFIRMATIONS = 100  # that wait; beyond, the oldest goes, for which a newer one stands
 PROMPT = 5.0  # seconds; a reading that waits for longer, here or behind what is not acknowledged, is past
 
 Keep = Callable[[Publish, bool], bool]
@@ -42,6 +44,7 @@ class Outbox:
         self._sent: dict[int, tuple[Publish, float]] = {}  # packet id -> what, when; the oldest first
         self._dropped: Counter[Kind] = Counter()
         self._serial = count()
+        self._confirming: deque[int] = deque()  # keys of confirmations, of which the newest wait still
         self._online = False
 
     def add(self, publish: Publish, now: float) -> bool:
@@ -51,12 +54,24 @@ class Outbox:
         if not self._online and publish.kind != "reading":
             self._pass(publish)
             return False
+        if publish.confirms:
+            self._confirm(publish, now)
+            return True
         self._waiting[self._key(publish)] = publish, now
         if len(self._waiting) > LIMITS[publish.kind]:  # before that there is nothing to count
-            same = [key for key, (waiting, _) in self._waiting.items() if waiting.kind == publish.kind]
+            waiting = [(key, one) for key, (one, _) in self._waiting.items() if not one.confirms]
+            same = [key for key, one in waiting if one.kind == publish.kind]
             if len(same) > LIMITS[publish.kind]:
                 self._pass(self._waiting.pop(same[0])[0])
         return self._online
+
+    def _confirm(self, publish: Publish, now: float) -> None:
+        self._waiting.pop(publish.topic, None)  # what was said in its first place would be said before this
+        key = next(self._serial)
+        self._waiting[key] = publish, now
+        self._confirming.append(key)
+        if len(self._confirming) > CONFIRMATIONS:
+            self._waiting.pop(self._confirming.popleft(), None)
 
     def take(self, now: float) -> Publish | None:
         """The next thing to say, or None. Report it as `sent`."""
