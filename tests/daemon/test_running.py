@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ import msgspec
 
 from broker.mosquitto import Mosquitto
 from broker.watching import MakeObserver
-from daemon.running import PATIENCE, ROOM, Daemon, MakeDaemon, mqtt, stoker
+from daemon.running import PATIENCE, ROOM, STOKER, Daemon, MakeDaemon, environment, mqtt, stoker
 
 
 def test_a_cold_room_is_heated_and_everybody_can_see_it(
@@ -198,6 +199,18 @@ def test_stoker_off_knows_what_was_driven_although_the_configuration_is_broken(h
     assert off.returncode == 78
     assert "tarjet: unknown key" in off.stderr
     assert off.stdout == "heater radiator: off\n"
+    assert heating.switched == "010"
+
+
+def test_stoker_off_switches_before_it_reads_the_configuration(heating: Daemon) -> None:
+    heating.kill()
+    heating.config.write_text(heating.config.read_text() + "tarjet = 1\n")
+    command = [*STOKER, "off", "--config", str(heating.config)]
+    off = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(), check=False
+    )
+    assert off.stdout.startswith("heater radiator: off\n")
+    assert "tarjet: unknown key" in off.stdout
     assert heating.switched == "010"
 
 

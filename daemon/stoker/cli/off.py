@@ -4,6 +4,7 @@ Rule: what was driven last is driven off although the configuration has meanwhil
 before that is read: on a small Pi this takes longer than the rest.
 """
 
+import contextlib
 import sys
 import tomllib
 from argparse import Namespace
@@ -46,8 +47,8 @@ def _off(heaters: dict[str, DriverChoice], done: list[DriverChoice]) -> Exit:
 
 
 def _state_dir(path: Path) -> Path:
-    """The state directory as far as a broken configuration tells it."""
-    try:
-        return Path(tomllib.loads(path.read_text())["device"]["state_dir"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return default_state_dir()
+    """The state directory, as far as the configuration tells it, whatever else is wrong with it."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        if path.is_file() and (told := tomllib.loads(path.read_text())["device"]["state_dir"]):  # a pipe would hang us
+            return Path(told)
+    return default_state_dir()
