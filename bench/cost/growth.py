@@ -54,7 +54,7 @@ THERMOMETER = """
 driver = "mock"
 room = "{0}"
 interval = "{{interval}}s"
-publish = "TEMPERATURE"
+publish = "TEMPERATURE/{0}"
 """
 ZONE = """
 [heaters.radiator{0}]
@@ -75,8 +75,8 @@ def house(daemon: Daemon, zones: int = 1, thermometers: int = 0, backlog: int = 
     parts = [HEAD, f"[backlog]\nrecords = {backlog}\n" if backlog else ""]
     parts += [THERMOMETER.format(number) for number in range(max(zones, thermometers))]
     parts += [ZONE.format(number, number or "") for number in range(zones)]
-    room = "stoker/bench/room0/heater"
-    return daemon._replace(order=f"{room}/set", report=room, files={"stoker.toml": "".join(parts)})
+    room, files = "stoker/bench/room0/heater", {"stoker.toml": "".join(parts)}
+    return daemon._replace(temperature="TEMPERATURE/0", order=f"{room}/set", report=room, files=files)
 
 
 def cost(stage: Stage) -> dict[str, float]:
@@ -93,7 +93,7 @@ def cost(stage: Stage) -> dict[str, float]:
         "start to first order, s": begun,
         "CPU, s an hour": cpu / seconds * 3600,
         "order to report, median, ms": statistics.median(took) * 1000,
-        "PSS, MiB": kernel.pss(stage.pid) / 1024,
+        "RSS, MiB": kernel.rss(stage.pid) / 1024,
     }
 
 

@@ -201,10 +201,11 @@ class Stage:
 
     def wait_for_temperature(self) -> float:
         """When the next one was heard."""
-        for topic, _ in self.hear(PATIENCE):
-            if topic == self.daemon.temperature:
+        end = time.perf_counter() + PATIENCE
+        while self.pid and time.perf_counter() < end:
+            if any(topic == self.daemon.temperature for topic, _ in self.client.poll(0.5)):
                 return time.perf_counter()
-        raise TimeoutError(f"{self.daemon.name} (pid {self.pid}) says no temperature")
+        raise TimeoutError(f"{self.daemon.name} says no temperature")
 
     # --- orders -------------------------------------------------------------------------------------------------------
 
@@ -218,14 +219,13 @@ class Stage:
     def wait_for_obedience(self) -> float:
         """When the first order was obeyed: one is given each 2 ms."""
         end = time.perf_counter() + PATIENCE
-        while time.perf_counter() < end:
+        while self.pid and time.perf_counter() < end:
             if self.order(True, timeout=0.002) is not None:
                 return time.perf_counter()
-        raise TimeoutError(f"{self.daemon.name} (pid {self.pid}) obeys no order")
+        raise TimeoutError(f"{self.daemon.name} obeys no order")
 
     def ready(self) -> None:
         """Wait until it obeys, and leave it off."""
-        self.wait_for_temperature()
         self.wait_for_obedience()
         self.quiet(0.3)
         self.order(False)
