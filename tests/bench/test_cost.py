@@ -62,8 +62,8 @@ def test_a_daemon_that_obeys_each_order_has_its_figures(stage: MakeStage) -> Non
             assert honest.order(True) is not None
 
 
-@pytest.mark.parametrize(
-    "what", ["on if heard % 51 else b''", "on if heard % 50 else on * 2", "on if heard % 50 else b'1'"]
+@pytest.mark.parametrize(  # each 51st, so that it is ON and OFF in turn
+    "what", ["on if heard % 51 else b''", "on if heard % 51 else on * 2", "on if heard % 51 else b'1'"]
 )
 def test_one_that_skips_or_doubles_or_mistakes_an_order_is_found_out_though_it_reports_all(
     stage: MakeStage, what: str, monkeypatch: pytest.MonkeyPatch
