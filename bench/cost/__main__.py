@@ -23,100 +23,56 @@ off, or it would obey no such orders.
 
 import argparse
 import datetime
-import importlib
 import json
-import math
 import os
 import platform
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from broker.mosquitto import Authority
 from cost import card, figures, growth
 from cost.daemons import HERE, WORK, prepare
-from cost.readme import insert
+from cost.report import Results, Values, insert, plot, table
 
 MARK = "make bench"
-LAST = WORK / "last.json"
+LAST = WORK / "figures.json"
 ENOUGH = 5  # rounds
-FIGURES = [measurement.__name__ for measurement in figures.FIGURES]
+FIGURES = {measurement.__name__: measurement for measurement in figures.FIGURES}
 CURVES = [curve.__name__ for curve in growth.CURVES]
 HELP = f"""Nothing, or some of {", ".join(FIGURES)}: beside others. growth, or growth with some of {", ".join(CURVES)}:
-how it grows. card: what it writes in a day. table: what the last run found, once more."""
+how it grows. card: what it writes in a day. table: what was found the last time, once more."""
 
 
-class Row(NamedTuple):
-    """A line of the table: what it says, which figures stand in it, and digits after the point."""
-
-    text: str
-    figure: str
-    digits: int = 0
-
-
-ROWS = (
-    Row("start to first temperature, s", "first temperature", 3),
-    Row("start to first order obeyed, s", "first order", 3),
-    Row("PSS, MiB", "pss", 1),
-    Row("RSS, MiB", "rss", 1),
-    Row("threads", "threads"),
-    Row("a reading each second: CPU s an hour", "idle cpu, 1 s", 2),
-    Row("… wake-ups a second", "idle wake-ups, 1 s", 2),
-    Row("a reading each 30 s: CPU s an hour", "idle cpu, 30 s", 2),
-    Row("… wake-ups a second", "idle wake-ups, 30 s", 2),
-    Row("order to report, median, µs", "order, p50"),
-    Row("… 99th percentile, µs", "order, p99"),
-    Row("order to report with a 750 ms sensor, median, µs", "order, slow sensor, p50"),
-    Row("… 99th percentile, µs", "order, slow sensor, p99"),
-    Row("orders a second, 100 in flight", "orders a second"),
-    Row("… CPU µs an order", "cpu an order", 1),
-    Row("broker killed for 5 s: up to first message, s", "killed 5 s, first", 2),
-    Row("… readings lost", "killed 5 s, lost"),
-    Row("broker killed for 70 s: up to first message, s", "killed 70 s, first", 2),
-    Row("… readings lost", "killed 70 s, lost"),
-    Row("broker frozen, keepalive 10 s: noticed, s", "frozen, noticed", 1),
-    Row("… readings lost", "frozen, lost"),
-    Row("growth over 100000 orders, KiB", "growth"),
-)
-
-Values = dict[str, dict[str, list[float]]]  # by figure and daemon, one for each round
-
-
-class Results(NamedTuple):
-    """A run."""
-
-    machine: str
-    date: str
-    versions: dict[str, str]
-    rounds: int
-    values: Values
-
-
-def measure(wanted: list[str], rounds: int) -> Results:
-    """Measure what is wanted."""
-    values: Values = defaultdict(lambda: defaultdict(list))
+def measure(wanted: list[str], rounds: int) -> None:
+    """Measure what is wanted, into LAST, where all else stays as it was found before."""
     daemons = prepare()
+    values: Values = json.loads(LAST.read_text())["values"] if LAST.exists() else {}
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
     versions = {daemon.name: daemon.version for daemon in daemons}
     with tempfile.TemporaryDirectory() as made:
         bench = figures.Bench(daemons, Path(made), Authority(Path(made) / "authority"), rounds)
-        for measurement in figures.FIGURES:
-            if wanted and measurement.__name__ not in wanted:
-                continue
-            print(f"{time.strftime('%H:%M:%S')} {measurement.__name__}", file=sys.stderr)
-            found = list(measurement(bench))
-            skipped = {daemon for figure, daemon, _ in found if figure == figures.SKIPPED}
-            for figure, daemon, value in found:
-                if daemon not in skipped:
-                    values[figure][daemon].append(value)
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return Results(machine(), today, versions, rounds, values)
+        for name in wanted:
+            print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr)
+            try:
+                values |= collected(list(FIGURES[name](bench)))
+            except (OSError, RuntimeError) as error:  # what took an hour is not lost for it
+                print(f"no figures of {name}: {error}", file=sys.stderr)
+            LAST.write_text(json.dumps(Results(machine(), today, versions, rounds, values)._asdict()))
+
+
+def collected(found: list[figures.Figure]) -> Values:
+    """By figure and daemon, without those that skipped what was to be measured."""
+    skipped = {daemon for figure, daemon, _ in found if figure == figures.SKIPPED}
+    values: Values = {}
+    for figure, daemon, value in found:
+        if daemon not in skipped:
+            values.setdefault(figure, {}).setdefault(daemon, []).append(value)
+    return values
 
 
 def machine() -> str:
@@ -128,65 +84,6 @@ def machine() -> str:
     broker = subprocess.run(["mosquitto", "-h"], capture_output=True, text=True, check=False).stdout.split("\n")[0]
     system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
     return f"{os.cpu_count()} x {model}, {system}, {broker}"
-
-
-def table(results: Results) -> str:
-    """The README's table."""
-    names = list(results.versions)
-    peers = [name for name in names if name != "stoker"]
-    lines = [
-        "| figure | " + " | ".join(names) + " | stoker, of " + ", ".join(peers) + " |",
-        "|---|" + "---|" * (len(names) + 1),
-    ]
-    for row in ROWS:
-        if found := results.values.get(row.figure):
-            cells = [cell(found.get(name, []), row.digits) for name in names]
-            ratios = [ratio(found, name) for name in peers]
-            lines.append(f"| {row.text} | " + " | ".join(cells) + " | " + ", ".join(ratios) + " |")
-    said = "; ".join(f"{name}: {version}" for name, version in results.versions.items())
-    made = f"{results.date}, {results.machine}; {results.rounds} rounds; {said}."
-    lines += ["", f"{made} Medians (quartiles). Minimum relay times are off."]
-    return "\n".join(lines) + "\n"
-
-
-def cell(values: list[float], digits: int) -> str:
-    """Median and quartiles."""
-    if not values:
-        return "-"
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
-    text, spread = f"{middle:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}"
-    return text if spread == f"{text} to {text}" else f"{text} ({spread})"
-
-
-def ratio(found: dict[str, list[float]], peer: str) -> str:
-    """How much of a peer's median stoker's is, to two digits."""
-    if not found.get("stoker") or not found.get(peer):
-        return "-"
-    ours, theirs = statistics.median(found["stoker"]), statistics.median(found[peer])
-    return f"{float(f'{ours / theirs:.2g}'):g}" if theirs and math.isfinite(ours / theirs) else "-"
-
-
-def plot(results: Results, file: Path) -> None:
-    """From order to report: how many took at least so long."""
-    pyplot: Any = importlib.import_module("matplotlib.pyplot")
-    pyplot.switch_backend("Agg")
-    figure, axis = pyplot.subplots(figsize=(9, 4.5))
-    for name, measured in results.values.get("order", {}).items():
-        took = sorted(measured)
-        axis.plot([one / 1000 for one in took], [1 - index / len(took) for index in range(len(took))], label=name)
-    axis.set(xscale="log", yscale="log", xlabel="from order to report, ms", ylabel="share that took longer")
-    axis.set_yticks([1, 0.1, 0.01, 0.001], ["all", "10 %", "1 %", "0.1 %"])
-    axis.grid(alpha=0.3)
-    axis.legend(fontsize="small")
-    figure.tight_layout()
-    figure.savefig(file, dpi=110)
-
-
-def write(results: Results) -> None:
-    """Bring the README, figures.json and orders.png to what was measured."""
-    (HERE / "figures.json").write_text(LAST.read_text())
-    insert(MARK, table(results))
-    plot(results, HERE / "orders.png")
 
 
 def main() -> None:
@@ -205,24 +102,27 @@ def main() -> None:
     what, *more = arguments.what if arguments.what[:1] and arguments.what[0] in known else ["", *arguments.what]
     if unknown := [word for word in more if word not in known.get(what, FIGURES)]:
         parser.error(f"there is no {', '.join(unknown)}")
+    WORK.mkdir(parents=True, exist_ok=True)
     match what:
         case "card":
             card.main(arguments.folder, arguments.write)
         case "growth":
-            growth.main(more, arguments.write)
+            growth.main(more or CURVES, arguments.write)
+        case "table":
+            tell(arguments.write)
         case _:
-            compare(more, arguments.rounds, anew=what != "table", to_files=arguments.write)
+            measure(more or list(FIGURES), arguments.rounds)
+            tell(arguments.write)
 
 
-def compare(wanted: list[str], rounds: int, *, anew: bool, to_files: bool) -> None:
-    """Measure these figures, or take those of the last run; print, and perhaps write."""
-    if anew:
-        LAST.parent.mkdir(parents=True, exist_ok=True)
-        LAST.write_text(json.dumps(measure(wanted, rounds)._asdict()))
+def tell(to_files: bool) -> None:
+    """Print what was found; and bring the README, figures.json and orders.png to it."""
     results = Results(**json.loads(LAST.read_text()))
     print(table(results), end="")
     if to_files:
-        write(results)
+        (HERE / LAST.name).write_text(LAST.read_text())
+        insert(MARK, table(results))
+        plot(results, HERE / "orders.png")
 
 
 if __name__ == "__main__":

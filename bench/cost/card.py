@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cost.readme import insert
+from cost.report import insert
 from fakes import SimulatedHouse
 from stoker.archive import Archive, Change, Record
 from stoker.backlog import Backlog

@@ -61,7 +61,7 @@ def whole(name: str, found: Iterator[Figure]) -> list[Figure]:
     """What was found of this daemon; where it did not do the work, that alone, and a line that says what it did."""
     try:
         return list(found)
-    except (SkippedError, TimeoutError, RuntimeError, OSError) as error:
+    except (OSError, RuntimeError) as error:
         print(f"no figure: {error}", file=sys.stderr)
         return [(SKIPPED, name, 0.0)]
 

@@ -216,13 +216,12 @@ def write(curves: Curves) -> None:
 
 
 def main(wanted: list[str], to_files: bool) -> None:
-    """Measure these curves, or all; print, and perhaps write. A curve that was not measured stays as it was."""
-    WORK.mkdir(parents=True, exist_ok=True)
+    """Measure these curves; print, and perhaps write. A curve that was not measured stays as it was."""
     curves: Curves = json.loads(LAST.read_text()) if LAST.exists() else {}
     with tempfile.TemporaryDirectory() as made:
         bench = Bench([stoker()], Path(made), Authority(Path(made) / "authority"), rounds=1)
         for curve in CURVES:
-            if not wanted or curve.__name__ in wanted:
+            if curve.__name__ in wanted:
                 print(f"{time.strftime('%H:%M:%S')} {curve.__name__}", file=sys.stderr)
                 curves[curve.__name__] = list(curve(bench))
                 LAST.write_text(json.dumps(curves))

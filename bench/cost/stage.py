@@ -24,7 +24,7 @@ STALL = 5.0  # seconds in which nothing happens to the relay, though there are o
 USER, OBSERVER = "shed", "observer"
 
 
-class SkippedError(Exception):
+class SkippedError(RuntimeError):
     """The relay did not do what was ordered."""
 
 

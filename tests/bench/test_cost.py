@@ -8,9 +8,9 @@ import pytest
 
 from broker.mosquitto import Authority
 from cost import figures
-from cost.__main__ import Results, table
 from cost.client import _frame
 from cost.daemons import Daemon
+from cost.report import Results, table
 from cost.stage import SkippedError, Stage, Work
 
 DAEMON = """
