@@ -30,7 +30,7 @@ class Daemon(NamedTuple):
 
 
 # clock: a machine on which no time server was heard would keep for a minute what could not be said in its time.
-STOKER = """
+DEVICE = """
 [device]
 id = "bench"
 clock = "trusted"
@@ -42,6 +42,8 @@ username = "{user}"
 password_file = "{password_file}"
 keepalive = "{keepalive}s"
 tls.ca_file = "{ca}"
+"""
+ROOM = """
 [thermometers.inside]
 driver = "ds18b20"
 tree = "{w1}"
@@ -116,7 +118,7 @@ def stoker() -> Daemon:
         "TEMPERATURE",
         f"{room}/set",
         room,
-        {"stoker.toml": STOKER},
+        {"stoker.toml": DEVICE + ROOM},
         "stoker/bench/backlog",
     )
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from broker.mosquitto import Authority
 from cost import kernel
-from cost.daemons import HERE, WORK, Daemon, stoker
+from cost.daemons import DEVICE, HERE, WORK, Daemon, stoker
 from cost.figures import Bench
 from cost.stage import Stage, together
 from stoker.archive import Archive
@@ -37,18 +37,6 @@ ORDERS, STEP = 1_000_000, 50_000
 LOOK = 10.0  # seconds
 LAST = WORK / "growth.json"
 
-HEAD = """
-[device]
-id = "bench"
-clock = "trusted"
-state_dir = "{folder}/state"
-[mqtt]
-host = "{host}"
-port = {port}
-username = "{user}"
-password_file = "{password_file}"
-tls.ca_file = "{ca}"
-"""
 THERMOMETER = """
 [thermometers.inside{0}]
 driver = "mock"
@@ -72,7 +60,7 @@ target = 5.0
 
 def house(daemon: Daemon, zones: int = 1, thermometers: int = 0, backlog: int = 0) -> Daemon:
     """The daemon with so many zones, each with its thermometer and heater, and perhaps more thermometers."""
-    parts = [HEAD, f"[backlog]\nrecords = {backlog}\n" if backlog else ""]
+    parts = [DEVICE, f"[backlog]\nrecords = {backlog}\n" if backlog else ""]
     parts += [THERMOMETER.format(number) for number in range(max(zones, thermometers))]
     parts += [ZONE.format(number, number or "") for number in range(zones)]
     room, files = "stoker/bench/room0/heater", {"stoker.toml": "".join(parts)}
