@@ -26,6 +26,7 @@ class Daemon(NamedTuple):
     order: str
     report: str
     files: Mapping[str, str] = MappingProxyType({})
+    newest_alone: bool = False  # of states that follow each other at once
     past: str = ""  # where readings come that could not be said in their time: a topic of stoker's alone
 
 
@@ -119,7 +120,8 @@ def stoker() -> Daemon:
         f"{room}/set",
         room,
         {"stoker.toml": DEVICE + ROOM},
-        "stoker/bench/backlog",
+        newest_alone=True,
+        past="stoker/bench/backlog",
     )
 
 

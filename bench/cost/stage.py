@@ -20,6 +20,7 @@ from cost.daemons import Daemon
 
 WATCHDOG = 10.0  # seconds, as in stoker.service
 PATIENCE = 30.0  # seconds that a daemon may take for anything that it does at all
+NEWEST = 0.001  # seconds after which no further report is on its way
 STALL = 5.0  # seconds in which nothing happens to the relay, though there are orders
 USER, OBSERVER = "shed", "observer"
 
@@ -244,26 +245,30 @@ class Stage:
             )
 
     def flood(self, count: int, window: int) -> float:
-        """Give so many orders, never more than `window` not yet obeyed; the seconds until the last report of them.
+        """Give so many orders, never more than `window` unanswered; the seconds until the last was obeyed and reported.
 
-        What is in flight is told from the relay, not from the reports: a daemon may report the newest state alone.
+        Of one that reports the newest state alone all is answered once all is obeyed and no report comes any more.
         SkippedError as from `obeyed`.
         """
-        before, given, obeyed = self.relay.stat().st_size, 0, 0
+        before, given, answered, switched = self.relay.stat().st_size, 0, 0, 0
         begun = moved = time.perf_counter()
         with self.obeyed(count):
-            while obeyed < count:
-                if room := min(window - (given - obeyed), count - given):
+            while answered < count:
+                if (room := min(window - (given - answered), count - given)) > 0:
                     self.client.publish(self.daemon.order, [_word((given + k) % 2 == 0) for k in range(room)])
                     given += room
-                self.client.poll(0.002)
-                now, switched = time.perf_counter(), self.relay.stat().st_size - before
-                if switched > obeyed:
-                    obeyed, moved = switched, now
-                elif now - moved > STALL:
-                    raise SkippedError(f"{self.daemon.name}: {given - obeyed} of {given} orders were never obeyed")
-        while reported := [time.perf_counter() for topic, _ in self.hear(0.5) if topic == self.daemon.report]:
-            moved = reported[-1]
+                reports = sum(topic == self.daemon.report for topic, _ in self.client.poll(NEWEST))
+                now, already, switched = time.perf_counter(), switched, self.relay.stat().st_size - before
+                if reports or switched > already:
+                    moved = now
+                if not self.daemon.newest_alone:
+                    answered += reports
+                elif switched >= given and now - moved > NEWEST:
+                    answered = given
+                if now - moved > STALL:
+                    text = f"of {given} orders {switched} were obeyed and {answered} answered"
+                    raise SkippedError(f"{self.daemon.name}: {text}, and no more")
+        self.quiet(0.3)
         return moved - begun
 
 
