@@ -9,9 +9,10 @@ BIN := $(VENV)/bin
 
 # For the tests: a broker, and what builds systemd-python and (from Python 3.13 on) lgpio.
 DEBIAN_PACKAGES := mosquitto libsystemd-dev pkg-config gcc python3-dev swig
+BENCH_PACKAGES := libmosquitto-dev
 CLUSTERS := nats-server rabbitmq-server
 
-.PHONY: help demo test test-cluster test-system deb soak check clean debian-packages
+.PHONY: help demo test test-cluster test-system deb soak bench check clean debian-packages
 .NOTPARALLEL:
 
 help: ## this list
@@ -38,6 +39,10 @@ deb: $(VENV)/made.stamp ## the Debian packages for amd64 and arm64, into dist/
 soak: debian-packages $(VENV)/test.stamp ## 20 minutes of random faults (ARGS="--minutes 1 --seed 7", ARGS=--figures)
 	@PYTHONPATH=daemon:drivers:tests $(BIN)/python -m soak $(ARGS)
 
+bench: $(VENV)/bench.stamp ## what it costs beside others, 20 minutes (ARGS="--rounds 1", ARGS=growth, ARGS=card, --write)
+	@scripts/debian-packages $(DEBIAN_PACKAGES) $(BENCH_PACKAGES) || echo "(without the daemons that need them)"
+	@PYTHONPATH=daemon:drivers:tests:bench $(BIN)/python -m cost $(ARGS)
+
 check: $(VENV)/check.stamp ## format, lint, types, and who may import what
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/ruff check --quiet
@@ -47,7 +52,7 @@ check: $(VENV)/check.stamp ## format, lint, types, and who may import what
 
 clean: ## remove all that make and the tools made
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
-	@find daemon drivers tests -name __pycache__ -prune -exec rm -rf {} +
+	@find daemon drivers tests bench -name __pycache__ -prune -exec rm -rf {} +
 
 debian-packages:
 	@scripts/debian-packages $(DEBIAN_PACKAGES) || echo "(the tests that need them are skipped)"
