@@ -4,7 +4,7 @@ import pytest
 
 from system.conftest import MakeContainer
 from system.machines import Machine
-from system.test_package import MOCK, RELAY, heating, install
+from system.test_package import EVERYWHERE, MOCK, RELAY, heating, install
 
 
 @pytest.fixture
@@ -57,13 +57,35 @@ def test_it_is_started_again_for_ever(machine: Machine) -> None:
     assert machine.run("tail -c 1 /var/lib/stoker/relay") == "0"
 
 
-def test_a_reload_reads_the_configuration_anew(machine: Machine) -> None:
+@EVERYWHERE
+def test_a_reload_reads_the_configuration_anew(container: MakeContainer, root: str) -> None:
+    """Where systemd can wait for its end, the new configuration stands when `systemctl reload` returns."""
+    machine = container(root)
+    install(machine)
     heating(machine)
     pid = shown(machine, "MainPID")
-    machine.put(f"{MOCK}target = 18.0\n", "/etc/stoker/stoker.toml")
+    for target in (18, 19, 17):
+        machine.put(f"{MOCK}target = {target}\n", "/etc/stoker/stoker.toml")
+        status = machine.run("systemctl reload stoker && systemctl show -p StatusText --value stoker")
+        if root == "x86root":  # systemd 252
+            machine.wait_for(f"systemctl show -p StatusText --value stoker | grep -q 'heating to {target}'")
+        else:
+            assert f"heating to {target}" in status
+    assert shown(machine, "MainPID") == pid
+    assert shown(machine, "Type") == ("notify" if root == "x86root" else "notify-reload")
+    machine.run("apt-get remove -q -y stoker 2>&1")
+    assert machine.run("find /usr/lib/systemd /etc/systemd -path '*stoker.service.d*'") == ""
+
+
+def test_a_systemd_that_became_newer_than_the_installation_reloads_as_before(container: MakeContainer) -> None:
+    """The unit alone is right for every systemd."""
+    machine = container("trixie")
+    install(machine)
+    machine.run("rm -r /usr/lib/systemd/system/stoker.service.d; systemctl daemon-reload")
+    heating(machine)
+    machine.put(f"{MOCK}target = 18\n", "/etc/stoker/stoker.toml")
     machine.run("systemctl reload stoker")
     machine.wait_for("systemctl show -p StatusText --value stoker | grep -q 'heating to 18'")
-    assert shown(machine, "MainPID") == pid
 
 
 def test_the_journal_finds_a_zone_and_a_reason(machine: Machine) -> None:
@@ -83,7 +105,10 @@ def test_the_password_is_a_credential(machine: Machine) -> None:
     assert "hunter2" not in machine.run("journalctl --no-pager; systemctl show stoker")
 
 
-def test_what_it_may_do_is_narrow(machine: Machine) -> None:
+@EVERYWHERE
+def test_what_it_may_do_is_narrow(container: MakeContainer, root: str) -> None:
+    machine = container(root)
+    install(machine)
     exposure = machine.run("systemd-analyze security stoker --no-pager | grep Overall")
     assert float(exposure.split(":")[1].split()[0]) <= 1.5, exposure
 
