@@ -58,6 +58,15 @@ class Machine:
             assert took < within, f"{command!r}: not after {within:g} s\n{done.stdout.decode()}{done.stderr.decode()}"
         return time.monotonic() - start
 
+    def is_on(self) -> bool:
+        """Nobody has switched it off, nor has it by itself."""
+        return self._process is not None and self._process.poll() is None
+
+    def ends(self, within: float = PATIENCE) -> None:
+        """Wait until it has switched itself off."""
+        assert self._process
+        self._process.wait(within)
+
     def said(self) -> str:
         """What came out of its console."""
         self._log.seek(0)
@@ -192,14 +201,14 @@ class RaspberryPi(_Emulated):
         super().__init__(qemu, "usb-net,netdev=n0")
 
 
-def why_not(*needed: str) -> str:
-    """Why the machines cannot be booted here, or nothing. `needed`: files below the lab."""
+def why_not(what: str) -> str:
+    """Why the machines cannot be booted here, or nothing. `what`: base, noble or pi, as `lab/build` calls them."""
     if os.geteuid():
         return "needs root"
     if not shutil.which("ssh"):
         return "needs ssh: sudo apt install openssh-client"
-    if missing := [name for name in needed if not (LAB / name).exists()]:
-        return f"{LAB / missing[0]} is not built: tests/system/lab/build"
+    if not (LAB / f"{what}.built").exists():
+        return f"not built in {LAB}: tests/system/lab/build {what}"
     return ""
 
 
