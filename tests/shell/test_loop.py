@@ -8,7 +8,7 @@ import pytest
 
 from fakes import SimulatedHouse
 from stoker import heaters
-from stoker.core.messages import Effect, Input, Message, Publish, Reading, Reload, Stop
+from stoker.core.messages import Input, Message, Publish, Reading, Reload, Stop
 from stoker.devices import Loaded
 from stoker.heaters import HeaterPort
 from stoker.inbox import Inbox, monotonic

@@ -1,5 +1,5 @@
-"""The package on a real Debian or Ubuntu with a real systemd: one step installs it, an upgrade keeps what was changed, a purge
-leaves nothing behind."""
+"""The package on a real Debian or Ubuntu with a real systemd: one step installs it, an upgrade keeps what was changed,
+a purge leaves nothing behind."""
 
 import pytest
 
