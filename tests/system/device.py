@@ -3,6 +3,7 @@
 The relay's level is read from the kernel's side of the chip, not from our program.
 """
 
+import re
 from pathlib import Path
 
 from system.machines import Machine
@@ -80,6 +81,23 @@ class Device:
             f"mountpoint -q {TRACING} || mount -t tracefs t {TRACING}; cd {TRACING};"
             " echo boot >trace_clock; echo >trace; echo 1 >events/gpio/enable"
         )
+
+    def shut_down(self) -> tuple[int, list[tuple[float, int]]]:
+        """Shut the machine down. What its kernel knew once all programs had ended: the line's level, and each change
+        that stoker made to it, with the seconds since the shutdown began."""
+        says = (
+            f"#!/bin/sh\nexec >/dev/console\ngrep 'stoker.* set ' {TRACING}/trace\necho the level is $({self.level})\n"
+        )
+        self.machine.put(f"#!/bin/sh\n{says}\n", "/usr/lib/systemd/system-shutdown/level", "755")
+        self.trace()
+        began = float(self.machine.run("cut -d' ' -f1 /proc/uptime"))
+        self.machine.try_to("systemctl poweroff")
+        self.machine.ends()
+        said = self.machine.said()
+        level = re.search(r"the level is ([01])", said)
+        assert level, said
+        changes = re.findall(r"([0-9.]+): gpio_value: \d+ set ([01])", said)
+        return int(level[1]), [(float(at) - began, int(on)) for at, on in changes]
 
     def sensor(self, command: str) -> None:
         """Tell the simulated bus: `temp ID MILLI`, `present ID 0`, `short 1` ..."""

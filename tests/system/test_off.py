@@ -4,11 +4,9 @@ Within 15 s the relay is off, seen from the kernel's side of the chip. Where con
 it must go on: then the relay is off as soon as the room is warm.
 """
 
-import re
-
 import pytest
 
-from system.device import COLD, LINE, SENSOR, SIMULATED, TRACING, WARM, Device
+from system.device import COLD, LINE, SENSOR, TRACING, WARM, Device
 
 WITHIN = 15.0  # seconds
 
@@ -154,19 +152,3 @@ def test_the_package_is_removed(device: Device) -> None:
     device.wait_until(on=False, within=0.0)
     device.machine.run("apt-get install -q -y ./stoker.deb 2>&1")
     device.wait_until(on=True)
-
-
-def test_the_machine_is_shut_down(device: Device) -> None:
-    """The last story of this machine. What the kernel knows of the line is said when all programs have ended."""
-    device.heat()
-    device.trace()
-    says = f"#!/bin/sh\nexec >/dev/console\ngrep ' set ' {TRACING}/trace\necho the level is $({SIMULATED})\n"
-    device.machine.put(says, "/usr/lib/systemd/system-shutdown/level", "755")
-    asked = float(device.machine.run("cut -d' ' -f1 /proc/uptime"))
-    device.machine.try_to("systemctl poweroff")
-    device.machine.ends()
-    said = device.machine.said()
-    assert "the level is 0" in said, said
-    switched = re.findall(r"([0-9.]+): gpio_value: \d+ set ([01])", said)
-    assert {level for _, level in switched} == {"0"}, said
-    assert float(switched[0][0]) - asked < WITHIN

@@ -111,5 +111,7 @@ def _systemd() -> int:
 
 
 def _run(*command: str | Path, check: bool = True) -> None:
+    """`check=False`: it may fail, and may be missing (a container has no udevadm)."""
     quiet = None if check else subprocess.DEVNULL
-    subprocess.run(command, check=check, stdout=quiet, stderr=quiet)  # noqa: S603
+    with contextlib.nullcontext() if check else contextlib.suppress(FileNotFoundError):
+        subprocess.run(command, check=check, stdout=quiet, stderr=quiet)  # noqa: S603
