@@ -109,9 +109,10 @@ class Container(Machine):
         for group in self._groups:
             group.mkdir()
         nspawn = f"exec {TOOL} systemd-nspawn -q -D {LAB / root} -M pi --boot --register=no --keep-unit"
-        nspawn += " --private-network --volatile=overlay --resolv-conf=off --timezone=off systemd.show_status=0"
+        nspawn += " --private-network --volatile=overlay --link-journal=no --resolv-conf=off --timezone=off"
+        nspawn += " systemd.show_status=0"
         joined = "".join(f"echo $$ >{group}/cgroup.procs; " for group in self._groups)
-        hidden = "mount -t tmpfs t /run/systemd; export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1; "
+        hidden = "mount -t tmpfs t /run; export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1; "
         try:
             self._boot(["unshare", "--mount", "--propagation", "private", "bash", "-c", joined + hidden + nspawn])
         except BaseException:
@@ -240,6 +241,8 @@ def _remove_once_empty(group: Path) -> None:
     while True:
         try:
             return group.rmdir()
+        except FileNotFoundError:
+            return None
         except OSError:
             if time.monotonic() > until:
                 raise
