@@ -28,7 +28,7 @@ test-cluster: $(VENV)/test.stamp ## NATS and RabbitMQ, three nodes each, that lo
 	@scripts/debian-packages mosquitto $(CLUSTERS) || echo "(the tests that need them are skipped)"
 	@$(BIN)/python -m pytest -m cluster tests/broker/cluster $(ARGS)
 
-test-system: $(VENV)/test.stamp ## a real systemd, GPIO and thermometer, in machines of its own (root; LAB="base pi")
+test-system: $(VENV)/test.stamp ## a real systemd, GPIO and thermometer, in machines of its own (root; LAB="base noble pi")
 	@scripts/debian-packages $(LAB_PACKAGES) || echo "(the tests that need them are skipped)"
 	@tests/system/lab/build $(LAB) || echo "(the tests that need it are skipped)"
 	@$(BIN)/python -m pytest -m system tests/system $(ARGS)
