@@ -4,9 +4,11 @@ Rule: every machine starts from the same untouched disk and has no way out to an
 `lab/build` below $STOKER_LAB; without that, or without root, the tests that need it are skipped and say so.
 """
 
+import contextlib
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -136,7 +138,8 @@ class Container(Machine):
         """Kill everything in it, and remove its control groups."""
         assert self._process
         for pid in [*_descendants(self._process.pid)]:
-            subprocess.run(["kill", "-KILL", str(pid)], check=False, capture_output=True)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         super().stop()
         for top in self._groups:
             for group in [*sorted(top.rglob("*/"), reverse=True), top]:
