@@ -86,6 +86,7 @@ def place_our_own(tree: Path, library: Path) -> None:
     places = {
         DEBIAN / "stoker": "usr/bin/stoker",
         ROOT / "systemd/stoker.service": "usr/lib/systemd/system/stoker.service",
+        ROOT / "systemd/notify-reload.conf": "usr/lib/stoker/notify-reload.conf",
         ROOT / "systemd/stoker.sysusers": "usr/lib/sysusers.d/stoker.conf",
         ROOT / "systemd/stoker.rules": "usr/lib/udev/rules.d/60-stoker.rules",
         ROOT / "etc/stoker.toml": "usr/share/doc/stoker/examples/stoker.toml",

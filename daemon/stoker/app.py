@@ -195,7 +195,7 @@ class App:
 
     # --- reload -------------------------------------------------------------------------------------------------------
 
-    def _reload(self, event: Reload | devices.Loaded) -> list[Effect]:
+    def _reload(self, event: Reload | devices.Loaded) -> None:
         """Read the files anew, once at a time. What did not change goes on; with an error in them everything does."""
         if isinstance(event, Reload):
             if not self._reading:
@@ -204,14 +204,15 @@ class App:
                 devices.reload(self._path, self._inbox.put)
             else:
                 self._read_again = True
-            return []
+            return
         self._reading = False
         if self._read_again:
             self._read_again = False
-            return self._reload(Reload())
+            self._reload(Reload())
+            return
         effects = self._refused(event.result) if isinstance(event.result, ConfigError) else self._apply(event.result)
-        self._systemd.ready()
-        return effects
+        self._loop.carry_out(effects)
+        self._systemd.reloaded(self._loop.core.summary)
 
     def _refused(self, error: ConfigError) -> list[Effect]:
         for problem in error.problems:

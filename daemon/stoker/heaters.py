@@ -3,7 +3,8 @@ let go when it ends.
 
 Rule: every way out of here is off. A driver that failed is closed (off as far as it can) and claimed anew at its off
 level at the next attempt, so a relay that comes back is driven again without a restart. Each driver works in a thread
-of its own: one that hangs holds up nobody else's heater for longer than its time-out.
+of its own: one that hangs holds up nobody else's heater for longer than its time-out. Where it may have left its heater
+on, only a new process can switch it off, so the loop ends this one.
 """
 
 import logging
@@ -12,12 +13,14 @@ import threading
 from collections.abc import Callable
 
 from stoker.core.messages import Switched, SwitchFailed
+from stoker.inbox import monotonic
 from stoker_drivers.interfaces import Heater, HeaterError
 
 log = logging.getLogger(__name__)
 
 FIRST_CLAIM = 10.0  # seconds; on a small Pi the pin library alone takes some to import
 PATIENCE = 2.0  # seconds for everything after that
+HANGS_AFTER = 5.0  # seconds without an answer, and it will not come
 
 Outcome = Switched | SwitchFailed
 
@@ -31,12 +34,23 @@ class HeaterPort:
         self._driver: Heater | None = None
         self._work: queue.SimpleQueue[tuple[Callable[[], Outcome], queue.SimpleQueue[Outcome]]] = queue.SimpleQueue()
         self._answer: queue.SimpleQueue[Outcome] | None = None  # of work that the driver hangs in
+        self._asked = 0.0
+        self._may_be_on = False
         self._patience = FIRST_CLAIM
         threading.Thread(target=self._run, name=f"heater-{name}", daemon=True).start()
 
     def switch(self, on: bool) -> Outcome:
         """Drive it, claiming it first where that has not happened or failed before."""
-        return self._do(lambda: self._switch(on))
+        self._may_be_on |= on
+        outcome = self._do(lambda: self._switch(on))
+        if outcome == Switched(self.name, False):
+            self._may_be_on = False
+        return outcome
+
+    def hangs(self, now: float) -> bool:
+        """Whether its driver has gone, and perhaps left it on."""
+        waits = self._answer is not None and self._answer.empty()
+        return waits and self._may_be_on and now >= self._asked + HANGS_AFTER
 
     def close(self) -> Outcome:
         """Off, and let go."""
@@ -50,6 +64,7 @@ class HeaterPort:
             except queue.Empty:
                 return SwitchFailed(self.name, "the driver still hangs")
         answer: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._asked = monotonic()
         self._work.put((work, answer))
         patience, self._patience = self._patience, PATIENCE
         try:

@@ -104,7 +104,7 @@ class Loop:
         link: Out,
         store: Memory,
         supervisor: Supervisor,
-        reload: Callable[[Reload | Loaded], list[Effect]],
+        reload: Callable[[Reload | Loaded], None],
     ) -> None:
         self.core = core
         self.heaters = heaters
@@ -121,7 +121,7 @@ class Loop:
             event = self._inbox.get(until=min(self.core.next_deadline(), self._supervisor.next_deadline()))
             match event:
                 case Reload() | Loaded():
-                    self.carry_out(self._reload(event))
+                    self._reload(event)
                 case Scrape():
                     event.answer(self.core.figures(self._inbox.now()), self._link.figures())
                 case None:
@@ -140,17 +140,23 @@ class Loop:
         """A deadline is kept however much comes in, and what had to be dropped is told."""
         if self.core.next_deadline() <= self._inbox.now().mono:
             self.handle(Tick())
-        if self._link.hangs(self._inbox.now().mono):
+        now = self._inbox.now().mono
+        if self._link.hangs(now):
             self._inbox.put(Stop("the link to the broker hangs", failed=True))
+        for port in self.heaters.values():
+            if port.hangs(now):
+                self._inbox.put(Stop(f"the driver of heater {port.name} hangs, and may have left it on", failed=True))
         if dropped := self._inbox.dropped:
             self._inbox.dropped = 0
             self.handle(Notice("dropped", f"{dropped} events came faster than they could be handled"))
 
     def _end(self, stop: Stop) -> Stop:
-        """A heater that does not obey is driven off again for a while before the program ends."""
+        """A heater that does not obey is driven off again for a while before the program ends, unless it hangs."""
         until = self._inbox.now().mono + LAST_TRIES
-        while (stuck := self.core.not_off()) and self._inbox.now().mono < until:
-            self._inbox.get(until=self._inbox.now().mono + LAST_TRIES_PAUSE)
+        while (stuck := self.core.not_off()) and (now := self._inbox.now().mono) < until:
+            if all(self.heaters[name].hangs(now) for name in stuck):
+                break
+            self._inbox.get(until=now + LAST_TRIES_PAUSE)
             self.carry_out(self.core.off_again())
         if stuck:
             return Stop(f"{stop.why}; could not be switched off: {', '.join(stuck)}", failed=True)

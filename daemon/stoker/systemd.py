@@ -56,14 +56,15 @@ class Systemd:
             self._notify("\n".join(lines))
 
     def reloading(self) -> None:
-        """The configuration is being read anew; `ready` follows. (The stamp is what Type=notify-reload asks for.)"""
+        """The configuration is being read anew; `reloaded` follows. (The stamp is what Type=notify-reload asks for.)"""
         if self._notify:
             self._notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
-    def ready(self) -> None:
-        """The end of `reloading`."""
+    def reloaded(self, summary: Callable[[], str]) -> None:
+        """The end of `reloading`: what was read stands, and the status shows it."""
         if self._notify:
-            self._notify("READY=1")
+            self._status = summary()
+            self._notify(f"STATUS={self._status}\nREADY=1")
 
     def stopping(self) -> None:
         """The end has begun."""

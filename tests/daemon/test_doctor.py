@@ -5,13 +5,17 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import pytest
 
 from broker.mosquitto import Authority, MakeBroker, Mosquitto, free_port
 from daemon.running import PATIENCE, ROOM, STOKER, Daemon, MakeDaemon, environment, mqtt, stoker
+from stoker import devices
 from stoker.doctor import Finding, Verdict, hardware, machine
+from stoker.heaters import HeaterPort
+from stoker_drivers.interfaces import HeaterError
 
 
 def findings(config: Path) -> dict[str, Finding]:
@@ -173,3 +177,25 @@ def test_a_pi_that_leaves_a_dead_programs_relay_on(tmp_path: Path, place: Place,
 
 def test_a_board_that_is_no_pi_is_not_asked(tmp_path: Path) -> None:
     assert list(machine.strict_gpiod(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("holder", "service_runs", "verdict"),
+    [
+        ("stoker", False, Verdict.GOOD),
+        ("lg", True, Verdict.GOOD),
+        ("lg", False, Verdict.DOUBTFUL),
+        ("w1-gpio", True, Verdict.BAD),
+    ],
+)
+def test_who_holds_a_heaters_line(
+    monkeypatch: pytest.MonkeyPatch, holder: str, service_runs: bool, verdict: Verdict
+) -> None:
+    """The daemon is right to; lgpio says of every program the same, so then it must run at all."""
+
+    def claim() -> NoReturn:
+        raise HeaterError(f"GPIO17 on gpiochip0 is in use by another program ({holder}): stop it, or use another pin")
+
+    monkeypatch.setattr(devices, "heater", lambda name, _: HeaterPort(name, claim))
+    choice = devices.choice("gpio", {"pin": 17})
+    assert hardware.can_be_claimed("radiator", choice, service_runs).verdict is verdict

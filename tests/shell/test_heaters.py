@@ -9,6 +9,7 @@ import pytest
 from stoker import heaters
 from stoker.core.messages import Switched, SwitchFailed
 from stoker.heaters import HeaterPort
+from stoker.inbox import monotonic
 from stoker_drivers.interfaces import HeaterError
 
 
@@ -83,6 +84,28 @@ def test_a_driver_that_hangs_holds_nobody_up_for_long_and_is_driven_off_when_it_
     while port.switch(False) != Switched("radiator", False):
         assert time.monotonic() < until
     assert not relay.on
+
+
+def test_a_driver_hangs_once_it_was_asked_long_in_vain_and_may_have_left_its_heater_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(heaters, "PATIENCE", 0.05)
+    monkeypatch.setattr(heaters, "FIRST_CLAIM", 0.05)
+    relay, awake = Relay(), threading.Event()
+    port = HeaterPort("radiator", lambda: relay)
+    relay.hang = awake.wait
+    port.switch(False)
+    assert not port.hangs(monotonic() + 60), "it was never on, so another process could do no better"
+    port.switch(True)
+    assert not port.hangs(monotonic()), "it may only be slow"
+    assert port.hangs(monotonic() + 60)
+
+    awake.set()
+    relay.hang = None
+    until = time.monotonic() + 10
+    while port.switch(False) != Switched("radiator", False):
+        assert time.monotonic() < until
+    assert not port.hangs(monotonic() + 60)
 
 
 def test_a_driver_that_ends_the_program_does_not() -> None:

@@ -1,15 +1,20 @@
 """The loop's own rules: what hangs beside it ends the program, with every heater off and a failing exit."""
 
+import math
+import threading
 from collections.abc import Callable
 
+import pytest
+
 from fakes import SimulatedHouse
-from stoker.core.messages import Effect, Input, Publish, Reading, Reload
+from stoker import heaters
+from stoker.core.messages import Input, Message, Publish, Reading, Reload, Stop
 from stoker.devices import Loaded
 from stoker.heaters import HeaterPort
 from stoker.inbox import Inbox, monotonic
 from stoker.link.counters import Counters
 from stoker.link.counters import Figures as LinkFigures
-from stoker.loop import Loop, Scrape
+from stoker.loop import LAST_TRIES, Loop, Scrape
 
 
 class Relay:
@@ -25,18 +30,28 @@ class Relay:
         self.switch(False)
 
 
+class RelayThatHangs(Relay):
+    """It never comes back from being switched off while it is on."""
+
+    def switch(self, on: bool) -> None:
+        if not on and self.history[-1:] == [True]:
+            threading.Event().wait()
+        super().switch(on)
+
+
 class HangingLink:
     """Takes everything, and moves no more from its third look on."""
 
-    def __init__(self) -> None:
+    def __init__(self, hangs_at: float = 3) -> None:
         self.looks: list[float] = []
+        self._hangs_at = hangs_at
 
     def publish(self, *effects: Publish) -> None:
         pass
 
     def hangs(self, now: float) -> bool:
         self.looks.append(now)
-        return len(self.looks) >= 3
+        return len(self.looks) >= self._hangs_at
 
     def figures(self, new_period: bool = False) -> LinkFigures:
         return Counters().figures(0, new_period)
@@ -55,12 +70,13 @@ class Beside:
         pass
 
 
-def reload(_event: Reload | Loaded) -> list[Effect]:
+def reload(_event: Reload | Loaded) -> None:
     raise AssertionError("nobody asked for it")
 
 
-def test_a_link_that_hangs_ends_the_program_cold() -> None:
-    house, relay, link = SimulatedHouse(begin=monotonic(), min_on=0.0, min_off=0.0), Relay(), HangingLink()
+def ended(relay: Relay, link: HangingLink, *orders: Message) -> Stop:
+    """How the loop of a cold room ends by itself."""
+    house = SimulatedHouse(begin=monotonic(), min_on=0.0, min_off=0.0)
     inbox: Inbox[Input | Reload | Loaded | Scrape] = Inbox()
     port = HeaterPort("radiator", lambda: relay)
     loop = Loop(
@@ -74,9 +90,32 @@ def test_a_link_that_hangs_ends_the_program_cold() -> None:
         reload=reload,
     )
     inbox.put(Reading("inside", 15.0, monotonic()))
+    for order in orders:
+        inbox.put(order)
     stop = loop.run()
     port.close()
+    return stop
+
+
+def test_a_link_that_hangs_ends_the_program_cold() -> None:
+    relay, link = Relay(), HangingLink()
+    stop = ended(relay, link)
     assert (stop.why, stop.failed) == ("the link to the broker hangs", True)
     assert True in relay.history, "it was heating"
     assert relay.history[-1] is False
     assert link.looks == sorted(link.looks)
+
+
+def test_a_driver_that_hangs_while_its_heater_may_be_on_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in this process can switch it off any more; `stoker off` in a new one can."""
+    monkeypatch.setattr(heaters, "PATIENCE", 0.05)
+    monkeypatch.setattr(heaters, "HANGS_AFTER", 0.2)
+    began, relay = monotonic(), RelayThatHangs()
+    off = Message("stoker/shed/room/mode/set", b"off", monotonic())
+    stop = ended(relay, HangingLink(hangs_at=math.inf), off)
+    assert relay.history[-1] is True, "it was heating, and nobody could switch it off"
+    assert stop.failed
+    assert stop.why.startswith(
+        "the driver of heater radiator hangs, and may have left it on; could not be switched off"
+    )
+    assert monotonic() - began < LAST_TRIES, "it is not asked again and again"

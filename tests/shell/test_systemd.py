@@ -63,12 +63,12 @@ def test_another_process_watchdog_is_not_ours(notifications: socket.socket, monk
 def test_a_reload_is_told_with_the_time_that_systemd_wants(notifications: socket.socket) -> None:
     systemd = Systemd()
     systemd.reloading()
-    systemd.ready()
+    systemd.reloaded(lambda: "room 20.1 °C, heating to 18; online")
 
     reloading, stamp = notifications.recv(1000).decode().splitlines()
     assert reloading == "RELOADING=1"
     assert stamp.removeprefix("MONOTONIC_USEC=").isdecimal()
-    assert notifications.recv(1000).decode() == "READY=1"
+    assert notifications.recv(1000).decode() == "STATUS=room 20.1 °C, heating to 18; online\nREADY=1"
 
 
 def test_a_status_that_changes_with_every_order_is_told_now_and_then(notifications: socket.socket) -> None:

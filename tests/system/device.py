@@ -3,7 +3,13 @@
 The relay's level is read from the kernel's side of the chip, not from our program.
 """
 
+import re
+from pathlib import Path
+
 from system.machines import Machine
+
+INSTRUMENTS = Path(__file__).parents[1] / "instruments"
+TRACING = "/sys/kernel/tracing"
 
 SENSOR = "0316a2792c1e"
 LINE = 17
@@ -61,6 +67,38 @@ class Device:
         text = TABLES.replace("{host}", host).replace("{heater}", self.heater)
         self.machine.put(text.replace("{active_high}", str(active_high).lower()), "/etc/stoker/stoker.toml")
 
+    def hangs_at_will(self) -> None:
+        """From the next start on its heater's driver is one that hangs while /run/hangs is there."""
+        for file in INSTRUMENTS.rglob("*.*"):
+            if file.is_file():
+                self.machine.put(file.read_text(), f"/usr/lib/stoker/{file.relative_to(INSTRUMENTS)}")
+        self.heater = self.heater.replace('"gpiochip"', '"hanging"')
+        self.configure()
+
+    def trace(self) -> None:
+        """From now on the kernel writes down every change that it makes to a line, with the seconds since its start."""
+        self.machine.run(
+            f"mountpoint -q {TRACING} || mount -t tracefs t {TRACING}; cd {TRACING};"
+            " echo boot >trace_clock; echo >trace; echo 1 >events/gpio/enable"
+        )
+
+    def shut_down(self) -> tuple[int, list[tuple[float, int]]]:
+        """Shut the machine down. What its kernel knew once all programs had ended: the line's level, and each change
+        that stoker made to it, with the seconds since the shutdown began."""
+        says = (
+            f"#!/bin/sh\nexec >/dev/console\ngrep 'stoker.* set ' {TRACING}/trace\necho the level is $({self.level})\n"
+        )
+        self.machine.put(f"#!/bin/sh\n{says}\n", "/usr/lib/systemd/system-shutdown/level", "755")
+        self.trace()
+        began = float(self.machine.run("cut -d' ' -f1 /proc/uptime"))
+        self.machine.try_to("systemctl poweroff")
+        self.machine.ends()
+        said = self.machine.said()
+        level = re.search(r"the level is ([01])", said)
+        assert level, said
+        changes = re.findall(r"([0-9.]+): gpio_value: \d+ set ([01])", said)
+        return int(level[1]), [(float(at) - began, int(on)) for at, on in changes]
+
     def sensor(self, command: str) -> None:
         """Tell the simulated bus: `temp ID MILLI`, `present ID 0`, `short 1` ..."""
         self.machine.run(f"echo {command} >/sys/kernel/w1_fake/control")
@@ -81,6 +119,8 @@ class Device:
 
     def end(self) -> None:
         """Whatever became of it, leave the machine as it was."""
+        if not self.machine.is_on():
+            return
         self.machine.run(
             "systemctl stop stoker; systemctl reset-failed stoker 2>/dev/null;"
             " rm -rf /etc/stoker/stoker.toml /run/systemd/system/stoker.service.d /var/lib/stoker/*;"

@@ -4,9 +4,11 @@ Rule: every machine starts from the same untouched disk and has no way out to an
 `lab/build` below $STOKER_LAB; without that, or without root, the tests that need it are skipped and say so.
 """
 
+import contextlib
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -58,6 +60,15 @@ class Machine:
             assert took < within, f"{command!r}: not after {within:g} s\n{done.stdout.decode()}{done.stderr.decode()}"
         return time.monotonic() - start
 
+    def is_on(self) -> bool:
+        """Nobody has switched it off, nor has it by itself."""
+        return self._process is not None and self._process.poll() is None
+
+    def ends(self, within: float = PATIENCE) -> None:
+        """Wait until it has switched itself off."""
+        assert self._process
+        self._process.wait(within)
+
     def said(self) -> str:
         """What came out of its console."""
         self._log.seek(0)
@@ -100,9 +111,10 @@ class Container(Machine):
         for group in self._groups:
             group.mkdir()
         nspawn = f"exec {TOOL} systemd-nspawn -q -D {LAB / root} -M pi --boot --register=no --keep-unit"
-        nspawn += " --private-network --volatile=overlay --resolv-conf=off --timezone=off systemd.show_status=0"
+        nspawn += " --private-network --volatile=overlay --link-journal=no --resolv-conf=off --timezone=off"
+        nspawn += " systemd.show_status=0"
         joined = "".join(f"echo $$ >{group}/cgroup.procs; " for group in self._groups)
-        hidden = "mount -t tmpfs t /run/systemd; export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1; "
+        hidden = "mount -t tmpfs t /run; export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1; "
         try:
             self._boot(["unshare", "--mount", "--propagation", "private", "bash", "-c", joined + hidden + nspawn])
         except BaseException:
@@ -126,7 +138,8 @@ class Container(Machine):
         """Kill everything in it, and remove its control groups."""
         assert self._process
         for pid in [*_descendants(self._process.pid)]:
-            subprocess.run(["kill", "-KILL", str(pid)], check=False, capture_output=True)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         super().stop()
         for top in self._groups:
             for group in [*sorted(top.rglob("*/"), reverse=True), top]:
@@ -192,14 +205,14 @@ class RaspberryPi(_Emulated):
         super().__init__(qemu, "usb-net,netdev=n0")
 
 
-def why_not(*needed: str) -> str:
-    """Why the machines cannot be booted here, or nothing. `needed`: files below the lab."""
+def why_not(what: str) -> str:
+    """Why the machines cannot be booted here, or nothing. `what`: base, noble or pi, as `lab/build` calls them."""
     if os.geteuid():
         return "needs root"
     if not shutil.which("ssh"):
         return "needs ssh: sudo apt install openssh-client"
-    if missing := [name for name in needed if not (LAB / name).exists()]:
-        return f"{LAB / missing[0]} is not built: tests/system/lab/build"
+    if not (LAB / f"{what}.built").exists():
+        return f"not built in {LAB}: tests/system/lab/build {what}"
     return ""
 
 
@@ -231,6 +244,8 @@ def _remove_once_empty(group: Path) -> None:
     while True:
         try:
             return group.rmdir()
+        except FileNotFoundError:
+            return None
         except OSError:
             if time.monotonic() > until:
                 raise

@@ -6,7 +6,7 @@ it must go on: then the relay is off as soon as the room is warm.
 
 import pytest
 
-from system.device import COLD, LINE, SENSOR, WARM, Device
+from system.device import COLD, LINE, SENSOR, TRACING, WARM, Device
 
 WITHIN = 15.0  # seconds
 
@@ -96,6 +96,21 @@ def test_the_network_thread_hangs(device: Device) -> None:
         device.machine.run("cat /tmp/resolv.conf >/etc/resolv.conf")
 
 
+def test_the_heaters_driver_hangs(device: Device) -> None:
+    """The daemon cannot switch it off any more, so it ends, and `stoker off` does it. Then it goes on."""
+    device.hangs_at_will()
+    device.heat()
+    device.machine.run("touch /run/hangs")
+    try:
+        device.is_measured(WARM)
+        device.wait_until(on=False, within=WITHIN)
+        device.machine.wait_for("journalctl -u stoker --no-pager | grep -q 'the driver of heater radiator hangs'")
+    finally:
+        device.machine.run("rm /run/hangs")
+    device.is_measured(COLD)
+    device.wait_until(on=True)
+
+
 def test_the_service_is_stopped(device: Device) -> None:
     device.heat()
     device.machine.run("systemctl stop stoker")
@@ -114,18 +129,26 @@ def test_the_configuration_is_broken_and_the_daemon_dies(device: Device) -> None
 @pytest.mark.parametrize("active_high", [True, False])
 def test_it_never_blinks_on_at_a_start(device: Device, active_high: bool) -> None:
     """In a warm room, from the first moment to the last: every change that the kernel made to the line is traced."""
-    tracing = "/sys/kernel/tracing"
     device.configure(active_high=active_high)
     device.is_measured(WARM)
-    device.machine.run(
-        f"mountpoint -q {tracing} || mount -t tracefs t {tracing};"
-        f" echo >{tracing}/trace; echo 1 >{tracing}/events/gpio/enable; systemctl start stoker"
-    )
+    device.trace()
+    device.machine.run("systemctl start stoker")
     device.machine.wait_for("systemctl show -p StatusText --value stoker | grep -q '26.0 °C'")
     device.machine.run("systemctl restart stoker; systemctl stop stoker")
-    traced = device.machine.run(f"echo 0 >{tracing}/events/gpio/enable; grep gpio_ {tracing}/trace").splitlines()
+    traced = device.machine.run(f"echo 0 >{TRACING}/events/gpio/enable; grep gpio_ {TRACING}/trace").splitlines()
     base = int(device.machine.run("cat /sys/class/gpio/gpiochip*/base | tail -1") or 0)
     ours = [line.split(": ", 2)[-1] for line in traced if f" {base + LINE} " in line]
     written = {line.split()[-1] for line in ours if " set " in line}
     assert written == {"0" if active_high else "1"}, ours
     assert not any(" in " in line for line in ours if "gpio_direction" in line), ours
+
+
+def test_the_package_is_removed(device: Device) -> None:
+    """And installed again: then it heats again, as what was configured is still there."""
+    device.heat()
+    device.machine.run("systemd-run --quiet --unit=removal apt-get remove -q -y stoker")
+    device.wait_until(on=False, within=WITHIN)
+    device.machine.wait_for("! systemctl is-active removal && ! test -e /usr/bin/stoker")
+    device.wait_until(on=False, within=0.0)
+    device.machine.run("apt-get install -q -y ./stoker.deb 2>&1")
+    device.wait_until(on=True)

@@ -1,12 +1,14 @@
-"""The package on a real Debian with a real systemd: one step installs it, an upgrade keeps what was changed, a purge
-leaves nothing behind."""
+"""The package on a real Debian or Ubuntu with a real systemd: one step installs it, an upgrade keeps what was changed,
+a purge leaves nothing behind."""
 
 import pytest
 
 from system.conftest import MakeContainer
 from system.machines import Machine
 
-DEBIANS = pytest.mark.parametrize("root", ["x86root", "trixie"], ids=["debian-12", "debian-13"])
+EVERYWHERE = pytest.mark.parametrize(
+    "root", ["x86root", "trixie", "noble"], ids=["debian-12", "debian-13", "ubuntu-24.04"]
+)
 
 MOCK = """\
 [mqtt]
@@ -41,7 +43,7 @@ def heating(machine: Machine) -> None:
     machine.wait_for(RELAY.format(1))
 
 
-@DEBIANS
+@EVERYWHERE
 def test_one_step_installs_it(container: MakeContainer, root: str) -> None:
     machine = container(root)
     assert "stoker has no configuration yet. To be asked for one: sudo stoker setup" in install(machine)
@@ -53,7 +55,7 @@ def test_one_step_installs_it(container: MakeContainer, root: str) -> None:
     assert "heating to 20" in machine.run("systemctl show -p StatusText --value stoker")
 
 
-@DEBIANS
+@EVERYWHERE
 def test_nothing_of_the_systems_python_is_touched(container: MakeContainer, root: str) -> None:
     machine = container(root)
     machine.run("touch /root/before")
@@ -84,7 +86,7 @@ def test_a_removal_while_heating_ends_with_the_heater_off(container: MakeContain
     assert machine.run("cat /etc/stoker/stoker.toml") == MOCK.strip(), "a removal keeps it, a purge does not"
 
 
-@DEBIANS
+@EVERYWHERE
 def test_a_purge_leaves_nothing_behind(container: MakeContainer, root: str) -> None:
     machine = container(root)
     everything = f"find {TRACES} -iname '*stoker*' | sort; getent passwd stoker; getent group stoker gpio; true"

@@ -58,3 +58,13 @@ def test_the_service_is_stopped(device_with: MakeDevice, raspberry_pi: Machine) 
     device.heat()
     raspberry_pi.run("systemctl stop stoker")
     assert raspberry_pi.run(LEVEL) == "0"
+
+
+def test_a_shutdown_while_heating(device_with: MakeDevice, raspberry_pi: Machine) -> None:
+    """The last story of this machine: it stays off."""
+    device = device_with(GPIO)
+    device.heat()
+    level, changes = device.shut_down()
+    assert level == 0
+    assert {on for _, on in changes} == {0}
+    assert changes[0][0] < WITHIN * raspberry_pi.slow

@@ -4,6 +4,7 @@ Rule: the service's user may look neither into a home nor into /root, so a stoke
 /usr/local/lib/stoker first. Run it again after an upgrade; `--remove` takes all of it away again, but /etc/stoker.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -20,6 +21,8 @@ PLACES = {  # what comes with the program -> where it goes
     "stoker.sysusers": Path("/etc/sysusers.d/stoker.conf"),
     "stoker.rules": Path("/etc/udev/rules.d/60-stoker.rules"),
 }
+DROP_IN = UNIT.with_name("stoker.service.d") / "10-notify-reload.conf"
+NOTIFY_RELOAD = 253  # the first systemd that understands it
 COPY = Path("/usr/local/lib/stoker")
 LAUNCHER = Path("/usr/local/bin/stoker")
 CONFIGURATION = Path("/etc/stoker")
@@ -42,7 +45,8 @@ def main(arguments: Namespace) -> int:
 
 def _install() -> int:
     program = _program()
-    for name, place in PLACES.items():
+    places = PLACES | ({"notify-reload.conf": DROP_IN} if _systemd() >= NOTIFY_RELOAD else {})
+    for name, place in places.items():
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(_delivered(name).replace("/usr/bin/stoker", str(program)))
         print(f"wrote {place}")
@@ -63,8 +67,10 @@ def _install() -> int:
 def _remove() -> int:
     """The heater is off when the service has stopped."""
     _run("systemctl", "disable", "--now", "stoker.service", check=False)
-    for place in (*PLACES.values(), *([LAUNCHER] if COPY.exists() else [])):
+    for place in (*PLACES.values(), DROP_IN, *([LAUNCHER] if COPY.exists() else [])):
         place.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # somebody else's drop-ins stay
+        DROP_IN.parent.rmdir()
     shutil.rmtree(COPY, ignore_errors=True)
     _run("systemctl", "daemon-reload")
     _run("userdel", "stoker", check=False)
@@ -98,6 +104,14 @@ def _delivered(name: str) -> str:
     return (folder / name).read_text()
 
 
+def _systemd() -> int:
+    """Its version."""
+    said = subprocess.run(["systemctl", "--version"], check=True, capture_output=True, text=True).stdout  # noqa: S607
+    return int(said.split()[1])
+
+
 def _run(*command: str | Path, check: bool = True) -> None:
+    """`check=False`: it may fail, and may be missing (a container has no udevadm)."""
     quiet = None if check else subprocess.DEVNULL
-    subprocess.run(command, check=check, stdout=quiet, stderr=quiet)  # noqa: S603
+    with contextlib.nullcontext() if check else contextlib.suppress(FileNotFoundError):
+        subprocess.run(command, check=check, stdout=quiet, stderr=quiet)  # noqa: S603

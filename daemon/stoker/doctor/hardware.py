@@ -10,7 +10,7 @@ from pathlib import Path
 from stoker import devices
 from stoker.config import Config, DriverChoice
 from stoker.core.messages import Switched
-from stoker.doctor import Finding, Verdict
+from stoker.doctor import Finding, Verdict, machine
 from stoker_drivers.interfaces import Listener, SensorError
 
 ROOT = Path("/")
@@ -30,7 +30,7 @@ def examine(config: Config | None) -> Iterator[Finding]:
     if not config or any(choice.name in ("gpio", "gpiochip") for choice in heaters.values()):
         yield gpio(ROOT)
     for name, choice in heaters.items():
-        yield can_be_claimed(name, choice)
+        yield can_be_claimed(name, choice, machine.service_runs())
 
 
 def one_wire(root: Path) -> Iterator[Finding]:
@@ -109,16 +109,22 @@ def _group(number: int) -> str:
     return str(number)
 
 
-def can_be_claimed(name: str, choice: DriverChoice) -> Finding:
-    """Claim a heater's line at its off level, which is what it has while nobody heats, and let it go."""
+def can_be_claimed(name: str, choice: DriverChoice, service_runs: bool) -> Finding:
+    """Claim a heater's line at its off level, which is what it has while nobody heats, and let it go.
+
+    The kernel knows who holds a line by a word of the program's: gpiochip says `stoker`, lgpio always `lg`.
+    """
     what = f"heater {name}"
     port = devices.heater(name, choice)
     outcome = port.switch(False)
     port.close()
     if isinstance(outcome, Switched):
         return Finding(what, Verdict.GOOD, "its line is free, and is off now: no daemon drives it")
-    if "(stoker)" in outcome.text or "(lg)" in outcome.text:
+    if "(stoker)" in outcome.text or ("(lg)" in outcome.text and service_runs):
         return Finding(
             what, Verdict.GOOD, "its line is driven by another process, which is right while the daemon runs"
         )
+    if "(lg)" in outcome.text:
+        remedy = "right if `stoker run` runs by hand; otherwise `sudo fuser -v /dev/gpiochip*` names the program"
+        return Finding(what, Verdict.DOUBTFUL, f"{outcome.text}; stoker.service does not run", remedy)
     return Finding(what, Verdict.BAD, outcome.text)

@@ -14,13 +14,17 @@ from stoker.doctor import Finding, Verdict
 ROOT = Path("/")
 FREE = 100 * 2**20  # bytes on the card; the backlog, the journal and apt want some
 PERSIST = "sys/module/pinctrl_bcm2835/parameters/persist_gpio_outputs"
+CLOCK_KEPT_BY_ANOTHER = (
+    "if schedules must wait for it after a power cut: sudo systemctl edit stoker, and below [Service] write"
+    " ProtectClock=no and SystemCallFilter=@clock"
+)
 STRICT = "add `dtparam=strict_gpiod` to /boot/firmware/config.txt and reboot: the relay then goes off with the program"
 
 
 def examine(config: Config | None) -> Iterator[Finding]:
     """One finding each."""
     yield service()
-    yield from clock_is_right()
+    yield from clock_is_right(ROOT, config is not None and config.clock_trusted)
     yield from card(config.state_dir if config else default_state_dir())
     yield from strict_gpiod(ROOT)
     yield watchdog(ROOT)
@@ -48,11 +52,20 @@ def service() -> Finding:
     return Finding(what, Verdict.GOOD, f"{text}: {state.get('StatusText', '')}")
 
 
-def clock_is_right() -> Iterator[Finding]:
-    """Schedules need it, certificates too."""
+def service_runs() -> bool:
+    """Whether there is a daemon that may hold the heaters' lines."""
+    return _unit("ActiveState") == "active"
+
+
+def clock_is_right(root: Path, trusted: bool) -> Iterator[Finding]:
+    """Schedules need it, certificates too. `trusted`: the configuration says that it is right from the start."""
     what = "clock"
-    if (known := clock.known()) is None:
+    if (known := clock.known(root)) is None:
         yield Finding(what, Verdict.GOOD, "believed: nobody here can tell whether it is synchronised")
+    elif not trusted and not (root / clock.TIMESYNC).exists() and _unit("ProtectClock") == "yes":
+        text = "synchronised" if known else "not synchronised"
+        text += ", which the service cannot see without systemd-timesyncd: it believes the clock"
+        yield Finding(what, Verdict.DOUBTFUL, text, CLOCK_KEPT_BY_ANOTHER)
     elif known:
         yield Finding(what, Verdict.GOOD, "synchronised")
     else:
@@ -97,6 +110,11 @@ def watchdog(root: Path) -> Finding:
     if shown in ("0", "infinity", ""):
         return Finding(what, Verdict.DOUBTFUL, "there is one, and nobody uses it", remedy)
     return Finding(what, Verdict.GOOD, f"fed by systemd, bites after {shown}")
+
+
+def _unit(name: str) -> str | None:
+    """A property of the service."""
+    return _systemctl("show", "stoker.service", "-p", name, "--value")
 
 
 def _systemctl(*arguments: str) -> str | None:
