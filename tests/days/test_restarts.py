@@ -98,7 +98,7 @@ def test_what_is_remembered_and_makes_no_sense_holds_nothing() -> None:
         assert house.relay.on, nonsense
 
 
-def test_the_sd_card_is_written_twice_a_run_and_each_four_hours_of_heat() -> None:
+def test_the_sd_card_is_written_twice_a_run_and_about_once_an_hour_of_heat() -> None:
     house = run_after(None)
     writes = 0
     for _ in range(int(24 * HOUR / 10)):
@@ -106,7 +106,7 @@ def test_the_sd_card_is_written_twice_a_run_and_each_four_hours_of_heat() -> Non
         house.run(10)
         writes += house.memory != before
 
-    assert 2 <= writes <= 2 + 6
+    assert 2 <= writes <= 2 + 26
 
 
 # --- the clock --------------------------------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ from stoker.core.zone import Decision, View, Zone
 REMEMBERED: tuple[topics.Subject, ...] = ("mode", "target", "preset", "schedule")
 TARGET_UNTIL = "target-until"  # Unix time; beside a target that was ordered in mode auto
 PRESENCE = "presence"  # what is remembered of people
+STRETCH = "heater:"  # and a heater's name: the key under which its stretch is remembered
 HEATED = "heated"  # the key under which it is remembered when a zone's heater was on, Unix time
 HEATED_LAG = 14400.0  # seconds; what is remembered of that is at most so old, and an SD card is spared
 FAULT = "fault"  # the key under which a zone's latched fault is remembered, behind the zone's name
@@ -77,7 +78,9 @@ class Stoker:
         self.settings = settings
         self.routes = topics.Routes(settings)
         self.thermometers = {name: Thermometer(table, now.mono) for name, table in settings.thermometers.items()}
-        self.heaters = {name: Heater(table, now.mono) for name, table in settings.heaters.items()}
+        self.heaters = {
+            name: Heater(table, remembered.get(STRETCH + name), now) for name, table in settings.heaters.items()
+        }
         self.zones = {
             name: Zone(name, table, settings.heaters[table.heater], settings.stale_after(name), settings.timezone)
             for name, table in settings.zones.items()
@@ -374,6 +377,10 @@ class Stoker:
         if not abs(self._now.wall - _number(self._remembered.get(f"{zone.name}/{HEATED}"))) < lag:
             self._keep(f"{zone.name}/{HEATED}", f"{self._now.wall:.0f}")
 
+    def _keep_stretch(self, heater: str) -> None:
+        if stretch := self.heaters[heater].to_remember(self._now, self._stopping):
+            self._keep(STRETCH + heater, stretch)
+
     def _keep_presence(self) -> None:
         self._presence_kept = self._now.mono
         self._keep(PRESENCE, self.presence.to_json().decode())
@@ -480,6 +487,7 @@ class Stoker:
         stuck = self._stuck()
         for name in heaters:
             zones = self._zones_of[name]
+            self._keep_stretch(name)
             self._to_say.update((zone.name, zone) for zone in zones)
             if self._stopping:
                 continue
