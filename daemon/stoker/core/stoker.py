@@ -57,6 +57,7 @@ STRETCH = "heater:"  # and a heater's name: the key under which its stretch is r
 HEATED = "heated"  # the key under which it is remembered when a zone's heater was on, Unix time
 HEATED_LAG = 14400.0  # seconds; what is remembered of that is at most so old, and an SD card is spared
 FAULT = "fault"  # the key under which a zone's latched fault is remembered, behind the zone's name
+HISTORY = "history"  # the key under which it is remembered what a zone's readings said of its heater
 OUTSIDE_STALE = 7200.0  # seconds; weather changes slowly
 PRESENCE_LAG = 0.1  # of expire_after; what is remembered of people is at most so old, and an SD card is spared
 SAME = ("event", "zone", "thermometer", "heater", "person", "topic", "reason")
@@ -377,6 +378,10 @@ class Stoker:
         if not abs(self._now.wall - _number(self._remembered.get(f"{zone.name}/{HEATED}"))) < lag:
             self._keep(f"{zone.name}/{HEATED}", f"{self._now.wall:.0f}")
 
+    def _keep_history(self, zone: Zone) -> None:
+        if not zone.fault and (history := zone.history.to_remember(self._now, self._stopping)):
+            self._keep(f"{zone.name}/{HISTORY}", history)
+
     def _keep_stretch(self, heater: str) -> None:
         if stretch := self.heaters[heater].to_remember(self._now, self._stopping):
             self._keep(STRETCH + heater, stretch)
@@ -400,6 +405,8 @@ class Stoker:
             self._recall_learnt(zone, remembered)
             if self._now.wall - _number(remembered.get(f"{name}/{HEATED}")) < 2 * zone.settings.stuck_on_after:
                 zone.recall_heat()
+            if history := remembered.get(f"{name}/{HISTORY}"):
+                zone.recall_history(history, self._now)
         if kept := remembered.get(PRESENCE):
             self._recall_presence(kept)
 
@@ -474,6 +481,7 @@ class Stoker:
             heater.decision = stopping
         for zone in self.zones.values():
             zone.wish = stopping
+            self._keep_history(zone)
         self._to_say.update(self.zones)
         for name in self.heaters:
             self._switch(name)
@@ -513,6 +521,7 @@ class Stoker:
         tuning, rises = zone.tuning.progress if zone.tuning else None, len(zone.preheat.rises)
         wish = zone.decide(self._view(zone, seen), self._now, around)
         self._keep_target(zone)  # which ends by itself
+        self._keep_history(zone)
         if relay.on:
             self._keep_heated(zone)
         self._tell_learnt(zone, tuning, rises)
@@ -536,6 +545,7 @@ class Stoker:
     def _tell_of_reset(self, zone: Zone) -> None:
         if fault := zone.fault:
             self._keep(f"{zone.name}/{FAULT}", None)
+            self._keep(f"{zone.name}/{HISTORY}", None)
             self._keep_heated(zone, lag=0.0)  # so that a restart doesn't end the doubt
             self._event("fault-reset", zone=zone.name, **structs.asdict(fault) | {"since": fault.time})
             self._log("info", f"{zone.name}: {fault.reason} of {fault.time} was reset", zone=zone.name)
