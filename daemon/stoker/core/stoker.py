@@ -28,6 +28,7 @@ from stoker.core.messages import (
     Message,
     Notice,
     Now,
+    Order,
     Publish,
     Reading,
     ReadingFailed,
@@ -36,6 +37,8 @@ from stoker.core.messages import (
     ResetFault,
     Say,
     SayAlive,
+    SetHeater,
+    SetMode,
     Stop,
     Switched,
     SwitchFailed,
@@ -277,8 +280,8 @@ class Stoker:
         zone = self.zones[name]
         try:
             payload, given = topics.living(message, zone.settings.order_lifetime, self._now)
-            self._taken[message.topic].judge(message.payload, given, self._now)
             order = topics.understand(payload, name, subject, zone.settings)
+            late = self._late(message, given, order)
             if why_not := zone.why_not(order):
                 raise topics.OrderError("not-possible", why_not)
         except topics.OrderError as refusal:
@@ -294,8 +297,18 @@ class Stoker:
         self._counts.obeyed += 1
         self._log("info", f"{name}: ordered {subject} {topics.readable(payload.strip())}", zone=name)
         self._decide(*(self.heaters if subject == "fault" else [zone.settings.heater]))
-        note = "nothing was latched" if nothing else zone.note(order, self._now)
+        note = "nothing was latched" if nothing else late or zone.note(order, self._now)
         self._to_answer.append((message, zone, note))
+
+    def _late(self, message: Message, given: float | None, order: Order) -> str:
+        """Raise OrderError where a later order was obeyed. One that only takes heat away is obeyed with a note."""
+        try:
+            self._taken[message.topic].judge(message.payload, given, self._now)
+        except topics.OrderError as refusal:
+            if order not in (SetHeater(order.zone, False), SetMode(order.zone, "off")):
+                raise
+            return f"obeyed, since it only takes heat away, although {refusal.reason}: {refusal}"
+        return ""
 
     def _person(self, person: str, message: Message) -> None:
         try:
