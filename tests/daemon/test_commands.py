@@ -84,6 +84,10 @@ def test_status_of_a_daemon_that_has_gone(heating: Daemon, broker: Mosquitto) ->
 
     assert status.returncode == 1
     assert status.stdout.startswith("stoker/shed: offline, when last heard, at 20")
+    assert status.stdout.splitlines()[1:3] == [
+        "  room: was heat, target 20 °C (as configured), heater was OFF",
+        "    was idle: stopping, stoker is stopping",
+    ]
 
 
 def test_publish_waits_for_the_broker(heating: Daemon, broker: Mosquitto, observer: MakeObserver) -> None:

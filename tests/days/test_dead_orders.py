@@ -136,6 +136,28 @@ def test_an_order_that_was_held_up_does_not_undo_one_that_was_given_after_it(las
     assert made.said("room/target") == "19.0"  # another subject is another matter
 
 
+@pytest.mark.parametrize(("topic", "on", "off"), [("heater", "ON", "OFF"), ("mode", "heat", "off")])
+def test_off_is_obeyed_from_a_sender_whose_clock_is_behind(topic: str, on: str, off: str) -> None:
+    made = house(target=25.0, min_on=0.0, min_off=0.0)
+    made.order(f"room/{topic}/set", on)
+    made.run(5)
+    assert made.relay.on
+
+    order = stamped(off, made.now().wall - 30).decode()
+    for _ in range(2):  # the second time its sender had heard no acknowledgement, and somebody else was there before it
+        made.order(f"room/{topic}/set", order, reply_to="answers")
+        made.run(1)
+        assert not made.relay.on
+        answer = msgspec.json.decode(made.broker.payloads("answers")[-1])
+        assert answer["ok"] is True
+        assert answer["note"].startswith("obeyed, since it only takes heat away, although ")
+        made.order(f"room/{topic}/set", on)
+        made.run(5)
+        assert made.relay.on
+    made.order(f"room/{topic}/set", stamped(on, made.now().wall - 45).decode())
+    assert refusal(made)[0] == "overtaken"
+
+
 def test_a_sender_whose_clock_is_ahead_silences_nobody() -> None:
     made = house()
     by_hand(made, ago=-50, value="ON")

@@ -1,6 +1,11 @@
-"""Over-temperature and max-on: what a thermometer's or a clock's limit takes away, and what gives it back."""
+"""Over-temperature and max-on: what a thermometer's or a clock's limit takes away, and what gives it back.
+
+A restart gives nothing back: what had to rest before it still has to.
+"""
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -130,6 +135,120 @@ def test_not_even_an_order_by_hand_stays_longer() -> None:
 
     spans = [later - earlier for (earlier, on), (later, _) in itertools.pairwise(house.relay.history) if on]
     assert max(spans) == HOUR
+
+
+def cold_chamber(before: SimulatedHouse | None = None, away: float = 5.0, **details: Any) -> SimulatedHouse:
+    """A heater that never gets there and may be on for six hours. `before`: the run that ended `away` seconds ago."""
+    known: dict[str, Any] = {}
+    if before:
+        known = {"remembered": before.memory, "room": before.room, "begin": before.time + away}
+    room = Room(start=15.0, outside=-10.0, power=700.0)
+    details = {"max_on": 6 * HOUR, "runaway_after": 0.0, "target": 25.0, **details}
+    house = SimulatedHouse(**{"room": room, **known, **details})
+    house.connect()
+    return house
+
+
+def crash(house: SimulatedHouse) -> None:
+    """Nobody says goodbye."""
+
+
+@pytest.mark.parametrize("end", [SimulatedHouse.stop, crash])
+@pytest.mark.parametrize("minutes", [11, 50, 210])
+def test_a_stretch_goes_on_over_restarts(minutes: int, end: Callable[[SimulatedHouse], None]) -> None:
+    """A flaky supply, a nightly update: five seconds off are no rest."""
+    house, on, began = cold_chamber(), 0.0, 0.0
+    while house.reason != "max-on":
+        if house.time - began >= 60.0 * minutes:
+            end(house)
+            on += house.seconds_on()
+            house, began = cold_chamber(house), house.time
+        house.run(10.0)
+
+    assert 5.5 * HOUR < on + house.seconds_on() <= 6 * HOUR
+
+
+def test_a_rest_goes_on_over_restarts_and_is_no_longer_for_them() -> None:
+    house = cold_chamber(max_on_rest=1800.0)
+    house.run_until(lambda: house.reason == "max-on", within=7 * HOUR)
+    off_at = house.time
+    for _ in range(5):
+        house.run(300.0)
+        assert not house.relay.on
+        house = cold_chamber(house, away=0.0, max_on_rest=1800.0)
+    house.run_until(lambda: house.relay.on, within=HOUR)
+
+    assert house.time - off_at == pytest.approx(1800.0, abs=11.0)
+    house.run(5.9 * HOUR)
+    assert house.relay.on, "and a stretch begins anew"
+
+
+def test_a_restart_in_order_costs_nothing_but_its_moment() -> None:
+    house = cold_chamber()
+    house.run(2 * HOUR)
+    house.stop()
+    house = cold_chamber(house, away=60.0)
+    began = house.time
+    house.run_until(lambda: house.reason == "max-on", within=5 * HOUR)
+
+    assert house.time - began == pytest.approx(4 * HOUR, abs=30.0)
+
+
+@pytest.mark.parametrize("end", [SimulatedHouse.stop, crash])
+def test_after_a_long_power_cut_a_stretch_begins_anew(end: Callable[[SimulatedHouse], None]) -> None:
+    house = cold_chamber()
+    house.run(5.9 * HOUR)
+    end(house)
+    house = cold_chamber(house, away=2 * HOUR)
+    house.run(5.9 * HOUR)
+
+    assert house.relay.on
+    assert house.events("fault") == []
+
+
+def test_a_heater_that_rested_long_before_the_restart_begins_anew() -> None:
+    house = cold_chamber()
+    house.run(2 * HOUR)
+    house.order("room/mode/set", "off")
+    house.run(HOUR)
+    house = cold_chamber(house)
+    house.order("room/mode/set", "heat")
+    house.run(5.9 * HOUR)
+
+    assert house.relay.on
+
+
+@pytest.mark.parametrize("remembered", ["", "x y", "nan nan", "0 1e300", "inf inf", "-inf inf", "1 2 3", "1e300 0"])
+def test_a_stretch_that_was_remembered_and_makes_no_sense_costs_a_rest_at_most(remembered: str) -> None:
+    house = SimulatedHouse(remembered={"heater:radiator": remembered}, room=Room(start=10.0), max_on=6 * HOUR)
+    house.run(1800.0 + 60.0)
+
+    assert house.relay.on
+
+
+def test_a_clock_that_was_set_back_between_two_runs_gives_no_heat_back() -> None:
+    """A Pi without a battery wakes up in the past."""
+    house = cold_chamber()
+    house.run(5.5 * HOUR)
+    late = cold_chamber(house)
+    late.wall_ahead = -10 * HOUR
+    late = cold_chamber(house, away=5.0 - 10 * HOUR)
+    began = late.time
+    late.run_until(lambda: late.reason == "max-on", within=HOUR)
+
+    assert late.time - began < 0.6 * HOUR
+
+
+def test_what_is_remembered_of_a_stretch_is_written_once_an_hour() -> None:
+    house, writes = SimulatedHouse(room=Room(start=19.0, outside=3.0), control="pi"), 0
+    house.connect()
+    for _ in range(24 * 360):
+        before = house.memory.get("heater:radiator")
+        house.run(10)
+        writes += house.memory.get("heater:radiator") != before
+
+    assert len(house.relay.history) > 100
+    assert 0 < writes <= 24
 
 
 def test_a_cold_day_with_a_good_heater_never_meets_the_limit() -> None:

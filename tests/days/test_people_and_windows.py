@@ -38,6 +38,21 @@ def test_when_everybody_has_left_the_heating_goes_down_and_comes_back_with_the_f
     assert "52.5" not in house.broker.retained["stoker/shed/state"].decode(), "where somebody is, is not said"
 
 
+def test_somebody_who_is_taken_out_of_the_files_and_put_back_is_where_they_were() -> None:
+    house = SimulatedHouse(presence=HOME)
+    house.connect()
+    at(house, "Position", "not_home")
+    at(house, "tablet/position", "not_home")
+    without = replace(house.settings, presence=replace(HOME, people={"tablet": "tablet/position"}))
+    for settings in (without, house.settings):
+        house.core, _, _ = house.core.replace(settings, Kept({"inside"}, {"radiator"}), house.now())
+        house.run(60)
+        house.feed(Message("tablet/position", b"not_home", house.time))
+
+    assert house.core.presence.state(house.time) == {"phone": "away", "tablet": "away"}
+    assert house.core.zones["room"].aim.preset == "away"
+
+
 def test_whatever_else_a_phone_says_moves_nobody() -> None:
     """OwnTracks sends more than places; the log tells once of what it cannot read, however often that comes."""
     house = SimulatedHouse(presence=replace(HOME, people={"phone": "Position"}))

@@ -145,7 +145,7 @@ def test_what_limits_forbid_at_a_reload_is_forgotten_and_the_log_tells() -> None
     told = [line.text for line in house.log if line.level == "warning"]
     assert len(told) == 2
     assert "room: the remembered target 29.0 no longer holds: 29 °C is outside 5 to 25 °C" in told
-    assert house.memory.keys() == {"restarts", "room/heated"}
+    assert house.memory.keys() == {"restarts", "room/heated", "heater:radiator"}
     assert "stoker/shed/room/schedule" not in house.broker.retained
 
 

@@ -173,15 +173,18 @@ def _counted(what: str, numbers: dict[str, int]) -> str:
 def _print(base: str, presence: str, state: State | None, there: bool) -> None:
     since = f", {'state of' if there else 'when last heard, at'} {state.time}{'' if there else ':'}" if state else ""
     print(f"{base}: {presence}{since}")
+    was = "" if there else "was "
     for name, zone in state.zones.items() if state else ():
         hand = f", {zone.by_hand} by hand" if zone.by_hand else ""
-        print(f"  {name}: {zone.mode}, target {zone.target:g} °C ({zone.because}), heater {zone.heater}{hand}")
-        print(f"    {zone.action}: {zone.reason}, {zone.text}")
+        print(
+            f"  {name}: {was}{zone.mode}, target {zone.target:g} °C ({zone.because}), heater {was}{zone.heater}{hand}"
+        )
+        print(f"    {was}{zone.action}: {zone.reason}, {zone.text}")
         if fault := zone.fault:
             print(f"    latched since {fault.time}: {fault.reason}; `stoker reset {name}` when it is mended")
     for name, thermometer in state.thermometers.items() if state else ():
         if thermometer.trouble:
-            print(f"  thermometer {name}: {thermometer.trouble}")
+            print(f"  thermometer {name}: {was}{thermometer.trouble}")
 
 
 def _readings(client: Client, state: State, until: float) -> None:

@@ -6,9 +6,10 @@ Rule: nothing here makes heat. A zone's wish may be delayed here, and it is lost
 import math
 from collections.abc import Iterable
 
-from stoker.core.interlocks import Relay
-from stoker.core.messages import Reason
+from stoker.core.interlocks import TOLERANCE, Relay
+from stoker.core.messages import Now, Reason
 from stoker.core.settings import Heater as Settings
+from stoker.core.stretch import Stretch
 from stoker.core.zone import Decision
 
 RETRY_FIRST, RETRY_MOST = 1.0, 10.0  # seconds between attempts to drive off a relay that failed
@@ -16,29 +17,39 @@ DISTRUST_FIRST, DISTRUST_MOST = 10.0, 600.0  # seconds that a relay which failed
 
 
 class Heater:
-    """What the driver last confirmed, and since when. A heater starts off, and as if just switched off."""
+    """What the driver last confirmed, and since when. A heater starts off, and as if just switched off.
 
-    def __init__(self, settings: Settings, now: float) -> None:
+    `remembered`: what an earlier run had `to_remember`.
+    """
+
+    def __init__(self, settings: Settings, remembered: str | None, now: Now) -> None:
         self.settings = settings
         self.on: bool = False
-        self.since = now
-        self.heated_until = -math.inf  # when it was last on
+        self.since = now.mono
+        self._stretch = Stretch(remembered, now)
         self.failure = ""  # why the driver could not switch; empty while it can
         self.retry_at = math.inf
         self._pause = RETRY_FIRST
         self._distrust = 0.0
         self._asked_by: set[int] = set()  # the zones that asked when any did, by their place
-        self._stretch = 0.0  # s that it was on for, the last time
         self._heated = 0.0  # s, until it was last switched
         self.decision = Decision(False, Reason.NO_TEMPERATURE_YET, "just started")
 
     def relay(self, now: float) -> Relay:
         """What its zones' interlocks may know of it."""
-        settings = self.settings
-        until = now if self.on else self.heated_until
-        return Relay(
-            self.on, self.since, until, settings.max_on, settings.max_on_rest, settings.max_on_latch, self._stretch
-        )
+        settings, stretch = self.settings, self._stretch
+        since, until = (stretch.began, now) if self.on else (stretch.ended, stretch.ended)
+        limits = (settings.max_on, settings.max_on_rest, settings.max_on_latch)
+        return Relay(self.on, since, until, *limits, stretch.length())
+
+    def to_remember(self, now: Now, stopping: bool = False) -> str | None:
+        """What the next run has to know for the sake of `max_on`, where that is not remembered yet."""
+        max_on, stretch = self.settings.max_on, self._stretch
+        if not max_on:
+            return None
+        if self.on:
+            return stretch.lease(max_on, now)
+        return stretch.end(now) if stopping or stretch.length() >= max_on - TOLERANCE else None
 
     def heated(self, now: float) -> float:
         """Seconds that it was on since the program began."""
@@ -77,9 +88,10 @@ class Heater:
 
     def switched(self, on: bool, now: float) -> None:
         """The driver did it."""
-        if self.on:
-            self.heated_until = now
-            self._stretch = now - self.since
+        if self.on and not on:
+            self._stretch.switched_off(now)
+        if on and not self.on:
+            self._stretch.switched_on(now, self.settings.max_on_rest)
         if on is not self.on or self.failure:
             self._heated = self.heated(now)
             self.since = now

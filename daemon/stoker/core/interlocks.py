@@ -24,7 +24,7 @@ class Relay(NamedTuple):
     """The zone's heater: what its driver last confirmed, since when, and how long it may be on."""
 
     on: bool
-    since: float
+    since: float  # when this stretch, or this rest, began
     heated_until: float  # when it was last on; minus infinity for never
     max_on: float
     rest: float

@@ -10,7 +10,7 @@ it merely repeats becomes no younger. What is older than what is known changes n
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Any, Literal, cast
 
 import msgspec
@@ -203,14 +203,17 @@ class Presence:
 
     def next_expiry(self) -> float:
         """The monotonic time at which something known expires next, and `expire` is due; infinity for never."""
-        ends = (known.at + self.expire_after for person, known in self._known.items() if person not in self._expired)
-        return min(ends, default=math.inf)
+        return min((self._known[person].at + self.expire_after for person in self._current()), default=math.inf)
 
     def expire(self, now: float) -> list[str]:
         """Who became unknown since the last look."""
-        expired = [person for person in self._known.keys() - self._expired if self.where(person, now) == "unknown"]
+        expired = [person for person in self._current() if self.where(person, now) == "unknown"]
         self._expired.update(expired)
         return sorted(expired)
+
+    def _current(self) -> Set[str]:
+        """Of whom something is known that has not expired."""
+        return self._known.keys() & set(self.people) - self._expired
 
     def state(self, now: float) -> dict[str, Where]:
         """Who is where, for the device's state: `{"ann": "home", "bob": "unknown"}`."""
@@ -219,8 +222,8 @@ class Presence:
     # --- over a restart, and over a reload
 
     def adopt(self, old: "Presence", now: float) -> None:
-        """Know what another one knew, of those who still count."""
-        self._known = {person: known for person, known in old._known.items() if person in self.people}
+        """Know what another one knew, also of those who do not count now: they may be put back."""
+        self._known = dict(old._known)
         self._expired = {person for person in self._known if self.where(person, now) == "unknown"}
 
     def to_json(self) -> bytes:

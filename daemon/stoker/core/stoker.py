@@ -28,6 +28,7 @@ from stoker.core.messages import (
     Message,
     Notice,
     Now,
+    Order,
     Publish,
     Reading,
     ReadingFailed,
@@ -36,6 +37,8 @@ from stoker.core.messages import (
     ResetFault,
     Say,
     SayAlive,
+    SetHeater,
+    SetMode,
     Stop,
     Switched,
     SwitchFailed,
@@ -53,9 +56,11 @@ from stoker.core.zone import Decision, View, Zone
 REMEMBERED: tuple[topics.Subject, ...] = ("mode", "target", "preset", "schedule")
 TARGET_UNTIL = "target-until"  # Unix time; beside a target that was ordered in mode auto
 PRESENCE = "presence"  # what is remembered of people
+STRETCH = "heater:"  # and a heater's name: the key under which its stretch is remembered
 HEATED = "heated"  # the key under which it is remembered when a zone's heater was on, Unix time
 HEATED_LAG = 14400.0  # seconds; what is remembered of that is at most so old, and an SD card is spared
 FAULT = "fault"  # the key under which a zone's latched fault is remembered, behind the zone's name
+HISTORY = "history"  # the key under which it is remembered what a zone's readings said of its heater
 OUTSIDE_STALE = 7200.0  # seconds; weather changes slowly
 PRESENCE_LAG = 0.1  # of expire_after; what is remembered of people is at most so old, and an SD card is spared
 SAME = ("event", "zone", "thermometer", "heater", "person", "topic", "reason")
@@ -77,7 +82,9 @@ class Stoker:
         self.settings = settings
         self.routes = topics.Routes(settings)
         self.thermometers = {name: Thermometer(table, now.mono) for name, table in settings.thermometers.items()}
-        self.heaters = {name: Heater(table, now.mono) for name, table in settings.heaters.items()}
+        self.heaters = {
+            name: Heater(table, remembered.get(STRETCH + name), now) for name, table in settings.heaters.items()
+        }
         self.zones = {
             name: Zone(name, table, settings.heaters[table.heater], settings.stale_after(name), settings.timezone)
             for name, table in settings.zones.items()
@@ -274,8 +281,8 @@ class Stoker:
         zone = self.zones[name]
         try:
             payload, given = topics.living(message, zone.settings.order_lifetime, self._now)
-            self._taken[message.topic].judge(message.payload, given, self._now)
             order = topics.understand(payload, name, subject, zone.settings)
+            late = self._late(message, given, order)
             if why_not := zone.why_not(order):
                 raise topics.OrderError("not-possible", why_not)
         except topics.OrderError as refusal:
@@ -291,13 +298,23 @@ class Stoker:
         self._counts.obeyed += 1
         self._log("info", f"{name}: ordered {subject} {topics.readable(payload.strip())}", zone=name)
         self._decide(*(self.heaters if subject == "fault" else [zone.settings.heater]))
-        note = "nothing was latched" if nothing else zone.note(order, self._now)
+        note = "nothing was latched" if nothing else late or zone.note(order, self._now)
         self._to_answer.append((message, zone, note))
 
     def _confirm(self, topic: str) -> None:
         """An order that was obeyed is always confirmed, by what is said next on its topic."""
         self._said.pop(topic, None)
         self._to_confirm.add(topic)
+
+    def _late(self, message: Message, given: float | None, order: Order) -> str:
+        """Raise OrderError where a later order was obeyed. One that only takes heat away is obeyed with a note."""
+        try:
+            self._taken[message.topic].judge(message.payload, given, self._now)
+        except topics.OrderError as refusal:
+            if order not in (SetHeater(order.zone, False), SetMode(order.zone, "off")):
+                raise
+            return f"obeyed, since it only takes heat away, although {refusal.reason}: {refusal}"
+        return ""
 
     def _person(self, person: str, message: Message) -> None:
         try:
@@ -380,6 +397,14 @@ class Stoker:
         if not abs(self._now.wall - _number(self._remembered.get(f"{zone.name}/{HEATED}"))) < lag:
             self._keep(f"{zone.name}/{HEATED}", f"{self._now.wall:.0f}")
 
+    def _keep_history(self, zone: Zone) -> None:
+        if not zone.fault and (history := zone.history.to_remember(self._now, self._stopping)):
+            self._keep(f"{zone.name}/{HISTORY}", history)
+
+    def _keep_stretch(self, heater: str) -> None:
+        if stretch := self.heaters[heater].to_remember(self._now, self._stopping):
+            self._keep(STRETCH + heater, stretch)
+
     def _keep_presence(self) -> None:
         self._presence_kept = self._now.mono
         self._keep(PRESENCE, self.presence.to_json().decode())
@@ -399,6 +424,8 @@ class Stoker:
             self._recall_learnt(zone, remembered)
             if self._now.wall - _number(remembered.get(f"{name}/{HEATED}")) < 2 * zone.settings.stuck_on_after:
                 zone.recall_heat()
+            if history := remembered.get(f"{name}/{HISTORY}"):
+                zone.recall_history(history, self._now)
         if kept := remembered.get(PRESENCE):
             self._recall_presence(kept)
 
@@ -473,6 +500,7 @@ class Stoker:
             heater.decision = stopping
         for zone in self.zones.values():
             zone.wish = stopping
+            self._keep_history(zone)
         self._to_say.update(self.zones)
         for name in self.heaters:
             self._switch(name)
@@ -486,6 +514,7 @@ class Stoker:
         stuck = self._stuck()
         for name in heaters:
             zones = self._zones_of[name]
+            self._keep_stretch(name)
             self._to_say.update((zone.name, zone) for zone in zones)
             if self._stopping:
                 continue
@@ -511,6 +540,7 @@ class Stoker:
         tuning, rises = zone.tuning.progress if zone.tuning else None, len(zone.preheat.rises)
         wish = zone.decide(self._view(zone, seen), self._now, around)
         self._keep_target(zone)  # which ends by itself
+        self._keep_history(zone)
         if relay.on:
             self._keep_heated(zone)
         self._tell_learnt(zone, tuning, rises)
@@ -534,6 +564,7 @@ class Stoker:
     def _tell_of_reset(self, zone: Zone) -> None:
         if fault := zone.fault:
             self._keep(f"{zone.name}/{FAULT}", None)
+            self._keep(f"{zone.name}/{HISTORY}", None)
             self._keep_heated(zone, lag=0.0)  # so that a restart doesn't end the doubt
             self._event("fault-reset", zone=zone.name, **structs.asdict(fault) | {"since": fault.time})
             self._log("info", f"{zone.name}: {fault.reason} of {fault.time} was reset", zone=zone.name)

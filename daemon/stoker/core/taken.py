@@ -2,7 +2,8 @@
 
 Rule: a sender that heard no acknowledgement sends its order again, a minute later perhaps, when somebody else has long
 given another; the broker hands it on as a new one. Only an order that tells when it was given can be known again: of
-one without a stamp nobody can say whether it is a second order.
+one without a stamp nobody can say whether it is a second order. What only takes heat away is obeyed in any case: its
+sender's clock may be behind.
 """
 
 import math

@@ -9,7 +9,8 @@ from typing import NamedTuple, cast
 
 from stoker.core import aim, control, frost, interlocks, schedule
 from stoker.core.autotune import Autotune
-from stoker.core.evidence import Evidence, Mean, span
+from stoker.core.evidence import GAP, Evidence, Mean, span
+from stoker.core.history import History
 from stoker.core.messages import (
     Now,
     Order,
@@ -79,6 +80,7 @@ class Zone:
         self.forbidding: interlocks.Interlock | None = None
         self.fault: interlocks.Latched | None = None
         self.evidence = Evidence(settings, stale_after)
+        self.history = self._new_history()
         self.celsius: float | None = None  # what was seen last
         self._before: float | None = None  # the reading before that
         self._seen_at = -math.inf  # when it was measured
@@ -139,6 +141,14 @@ class Zone:
             self.evidence.reset()
         if fault:
             self.fault = self.forbidding = None
+            self.history.forget()
+
+    def recall_history(self, remembered: str, now: Now) -> None:
+        """What the run before saw since heat was wanted."""
+        self.history = self._new_history(remembered, now)
+
+    def _new_history(self, remembered: str | None = None, now: Now | None = None) -> History:
+        return History(max(GAP, self.stale_after), remembered, now)
 
     def recall_heat(self) -> None:
         """The run before this one heated not long ago: from its first reading on the relay is watched."""
@@ -191,6 +201,7 @@ class Zone:
             self.preheat, self._early_until = old.preheat, old._early_until
             self._adopt_control(old)
         self.wish, self.decision = old.wish, old.decision
+        self.history = self._new_history()
 
     def _adopt_control(self, old: "Zone") -> None:
         """Go on without a bump, where control is the same."""
@@ -207,7 +218,7 @@ class Zone:
         if old.settings.window == self.settings.window:
             self.window = old.window
         if old.settings == self.settings:
-            self.evidence, self._seen_at = old.evidence, old._seen_at
+            self.evidence, self.history, self._seen_at = old.evidence, old.history, old._seen_at
 
     def tune(self, gains: Gains | None) -> None:
         """Control with these gains from now on; None: with what is learnt by the way."""
@@ -276,7 +287,10 @@ class Zone:
         """Note a new reading, and what it says of the heater."""
         if seen.celsius is not None and seen.at > self._seen_at:
             self._before, self.celsius, self._seen_at = self.celsius, seen.celsius, seen.at
-            self.evidence.see(Mean(seen.at, seen.celsius), on, wanted, seen.by)
+            reading = Mean(seen.at, seen.celsius)
+            self.history.replay(self.evidence, seen.by)
+            findings = self.evidence.see(reading, on, wanted, seen.by)
+            self.history.note(reading, on, wanted, bool(findings.testing))
 
     def _forbidden(self, verdict: interlocks.Verdict, situation: interlocks.Situation) -> Decision:
         reason = verdict.interlock.reason
