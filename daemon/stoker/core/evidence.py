@@ -20,9 +20,7 @@ from typing import NamedTuple
 
 from stoker.core.settings import Zone as Settings
 
-SLOT = 300.0  # s; readings are averaged over this,
-SLOT_READINGS = 3  # over so many at least,
-LONGEST_SLOT = 3600.0  # s; and over no more than this
+SLOT = 300.0  # s; readings are averaged over this
 SLOTS = 3  # that half a pulse has at least
 GAP = 1800.0  # s without a reading after which nothing from before can be compared
 RISE = 0.4  # K that a room which is heated climbs sometime, and more than twice its greatest fall on the way
@@ -31,7 +29,7 @@ FAINT = 0.12  # K that the weakest heater makes in a pulse, reckoned as one of `
 FAINT_WHERE_QUICK = 0.2
 MEDIAN = 0.67  # of the standard deviation: where the median of what is scattered as by chance lies
 STILL = 0.02  # K: a room moves by itself by this at least
-BEFORE = 4  # pulses: what the course did before the first one counts as much
+BEFORE = 4  # pulses: what the course did before the first one counts as much, until there are more
 CLEAR = 3.0  # errors (and more while there are few pulses) that the effect of a heater stands clear of
 SURE = 1.5  # errors by which it is less than a heater makes, or else nobody can tell
 TRUSTED, TRUSTED_PER_ERROR = 86400.0, 5400.0  # s: how long a test counts at most, and for each error it was clear of
@@ -77,7 +75,7 @@ class Pulse(NamedTuple):
     half: float  # s
     told: tuple[str, ...]  # what was seen, in words
     on: bool = False
-    cut: bool = False  # shorter than planned, as the room seemed to answer: it can only speak for the heater
+    whole: bool = False  # not cut short where the room seems to answer: one that was can only speak for the heater
 
 
 class Findings(NamedTuple):
@@ -156,7 +154,7 @@ class Evidence:
             self._content = not on
         self._readings.append(reading.celsius)
         length = reading.at - self._slot_began
-        if length >= self._slot and (len(self._readings) >= SLOT_READINGS or length >= LONGEST_SLOT):
+        if length >= self._slot:
             self._slot_length = length
             mean = Mean(reading.at, sum(self._readings) / len(self._readings))
             self._readings, self._slot_began = [], reading.at
@@ -251,11 +249,11 @@ class Evidence:
         if after and self._heated >= after and not trusted and rise(means) < RISE:
             self._begin_pulse(mean, f"{mean.celsius:.2f} °C after {span(after)} of heating")
 
-    def _begin_pulse(self, mean: Mean, told: str) -> None:
+    def _begin_pulse(self, mean: Mean, told: str, *, whole: bool = False) -> None:
         plan = self._plan()
         if not self._series or plan.pulses != self._series.plan.pulses:
             self._series = Series(plan, median(self._bends) / MEDIAN if self._bends else math.nan, [])
-        self._pulse, self._otherwise = Pulse(mean.at, self._series.plan.half, (told,)), 0.0
+        self._pulse, self._otherwise = Pulse(mean.at, self._series.plan.half, (told,), whole=whole), 0.0
 
     def _plan(self) -> Plan:
         """Long where the room's answer is unknown, but that what falls so steeply can answer quickly as well."""
@@ -293,26 +291,25 @@ class Evidence:
             self._heat_on()  # others switch the same heater, or it rests: that was no test
         elif pulse.on and passed >= pulse.half:
             self._weigh(pulse._replace(told=told), series, mean)
-        elif not pulse.on and (
-            passed >= pulse.half or (not series.effects and self._answers_now(pulse, series, passed))
-        ):
-            cut = passed < pulse.half
-            self._pulse, self._otherwise = Pulse(pulse.began, passed, told, on=True, cut=cut), 0.0
+        elif not pulse.on and (passed >= pulse.half or self._answers_now(pulse, series, passed)):
+            self._pulse, self._otherwise = Pulse(pulse.began, passed, told, on=True, whole=passed >= pulse.half), 0.0
 
     def _answers_now(self, pulse: Pulse, series: Series, passed: float) -> bool:
         """Whether the fall since it is off is so clear that there is no need to wait any longer."""
         before, off, now = (self._level(pulse.began + number * passed, passed) for number in (-1, 0, 1))
         answer, clear = 2 * off - before - now, 2 * CLEAR * series.restless * math.sqrt(passed / QUICK)
-        return passed >= SLOTS * self._slot_length and answer >= EFFECT and answer >= clear
+        return not pulse.whole and passed >= SLOTS * self._slot_length and answer >= EFFECT and answer >= clear
 
     def _weigh(self, pulse: Pulse, series: Series, mean: Mean) -> None:
         effects = [(self._bend(pulse.began, pulse.half), self._bend(pulse.began - pulse.half / 2, pulse.half))]
-        if not pulse.cut:
+        if pulse.whole:
             series.effects.extend(effects)
             effects = series.effects
         coarse = self._step / 3 / math.sqrt(pulse.half / QUICK) if self._step < math.inf else 0.0
         weighed = [weigh(phase, series.restless, max(STILL, coarse)) for phase in zip(*effects, strict=True)]
-        errors = max((each.errors for each in weighed if abs(each.effect) >= series.plan.effect), default=0.0)
+        late = len(effects) > 2  # then what follows late, even against the beat, is an answer too
+        felt = [each for each in weighed if (abs(each.effect) if late else each.effect) >= series.plan.effect]
+        errors = max((each.errors for each in felt), default=0.0)
         none = all(abs(each.effect) + SURE * each.error < series.plan.effect for each in weighed)
         if errors >= CLEAR:
             self._trusted = Mean(mean.at + min(TRUSTED, TRUSTED_PER_ERROR * errors), mean.celsius - COLDER)
@@ -322,7 +319,7 @@ class Evidence:
             text = f"heating makes no difference: {', '.join(pulse.told)}; the heater is dead or the sensor elsewhere"
             self.findings = self.findings._replace(runaway=text)
         else:
-            self._begin_pulse(mean, pulse.told[0])
+            self._begin_pulse(mean, pulse.told[0], whole=True)
 
     def _testing(self) -> str:
         if not self._pulse or self._pulse.on:
@@ -396,7 +393,7 @@ class Weighed(NamedTuple):
 def weigh(effects: Sequence[float], restless: float, still: float = STILL) -> Weighed:
     """Their mean against their spread. `restless`: what that was before, as good as `BEFORE` pulses; nan: unknown."""
     effects = [effect for effect in effects if not math.isnan(effect)]
-    before = 0 if math.isnan(restless) else BEFORE
+    before = 0 if math.isnan(restless) or len(effects) > BEFORE else BEFORE
     degrees = len(effects) - 1 + before
     if not effects or not degrees:
         return Weighed(0.0, math.inf, 0.0)
