@@ -6,8 +6,8 @@ followed. Where that stands clear of what the room does by itself, the heater is
 was; where it is surely less than a heater makes, it is a runaway; and while nobody can tell, the pulses go on: half
 the heat, which keeps pipes from freezing and burns nothing down. How long a pulse lasts, and what a heater makes in
 it, is learnt from how soon the room answers in daily life.
-A relay sticks where the room, since the lowest it came to after switching off, only ever gets warmer for longer than a
-sunny day, or for a day and a night without losing much of the gain.
+A relay sticks where the room, since switching off or since a later climb as fast as a heater's, only ever gets warmer
+for longer than a sunny day, or for a day and a night without losing much of the gain.
 
 All of it looks at the means of slots of some minutes, so that noise and resolution don't matter much.
 """
@@ -25,8 +25,8 @@ SLOTS = 3  # that half a pulse has at least
 GAP = 1800.0  # s without a reading after which nothing from before can be compared
 RISE = 0.4  # K that a room which is heated climbs sometime, and more than twice its greatest fall on the way
 EFFECT = 0.3  # K by which the room has answered to the relay
-FAINT = 0.12  # K that the weakest heater makes in a pulse, reckoned as one of `QUICK`, and in a room that falls steeply
-FAINT_WHERE_QUICK = 0.2
+FAINT = 0.12  # K that the weakest heater makes in a pulse, if reckoned by the root of time as one of `QUICK`
+FAINT_WHERE_QUICK = 0.2  # K, in a room that falls steeply
 MEDIAN = 0.67  # of the standard deviation: where the median of what is scattered as by chance lies
 STILL = 0.02  # K: a room moves by itself by this at least
 BEFORE = 4  # pulses: what the course did before the first one counts as much, until there are more
@@ -69,7 +69,7 @@ class Series(NamedTuple):
 
 
 class Pulse(NamedTuple):
-    """The heater is off, or on again for as long."""
+    """The heater goes off, and then on again for as long."""
 
     began: float
     half: float  # s
