@@ -1,5 +1,7 @@
 """Runaway: heating that makes no difference ends, latched. A heater that is only too weak goes on heating."""
 
+import math
+import random
 import re
 from typing import Any
 
@@ -44,6 +46,30 @@ def test_a_sensor_slips_out_of_the_window(hour: int, within: int) -> None:
     house.run(DAY)
     assert not house.relay.on, "it stays off"
     assert house.cellar_is_well()
+
+
+@pytest.mark.parametrize(("seed", "swing"), [(0, 4.0), (3, 4.0), (4, 5.0)])
+def test_a_sensor_slips_out_into_wild_weather(seed: int, swing: float) -> None:
+    """Gusts of a kelvin for hours, which look like the heater's work now and then: half the heat until it is sure."""
+    house = SimulatedHouse(room=Room(start=19.0, power=1500.0, seed=seed), target=20.0)
+    weather, gust = random.Random(seed), 0.0
+
+    def outdoors() -> float:
+        nonlocal gust
+        gust += weather.gauss(-gust * 10 / 7200, math.sqrt(2 * 10 / 7200))
+        day = math.tau * (house.time / HOUR - 5) / 24
+        return round((5.0 - swing * math.cos(day) + gust) * 16) / 16
+
+    house.connect()
+    house.run(20 * HOUR)
+    house.sensor, slipped, hottest = outdoors, house.time, 0.0
+    while house.said("room/fault") == "none" and house.time < slipped + 3 * DAY:
+        house.run(HOUR)
+        hottest = max(hottest, house.room.air)
+
+    assert house.said("room/fault") == "runaway"
+    assert hottest < 40.0
+    assert share_on(house, slipped + 18 * HOUR) < 0.7
 
 
 @pytest.mark.parametrize("control", ["hysteresis", "pi"])

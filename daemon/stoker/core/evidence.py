@@ -1,11 +1,13 @@
 """What a zone's readings say of its heater: does it warm the room while on, and does it stop when off?
 
-Rule: weather, sun, doors and slow floors are no faults, and none of them keeps time with the relay. So a heater that
-seems to do nothing is switched off for a while and then on again: if it works, the room falls behind its course and
-then gets ahead of it, and a course that bends by itself, as that of a cooling house does, cancels out. How long each
-half takes is learnt from how soon the room answers in daily life; while that is unknown, it is as long as allowed,
-and all of it is done twice or more.
-A relay sticks only where after switching off no fall came at all, or for longer none that took back much of the gain.
+Rule: weather, sun, doors and slow floors are no faults, and none of them keeps time with the relay. So a heater under
+which the room does not clearly climb is switched off and on again in pulses, and each pulse tells by how much the room
+followed. Where that stands clear of what the room does by itself, the heater is trusted, the longer the clearer it
+was; where it is surely less than a heater makes, it is a runaway; and while nobody can tell, the pulses go on: half
+the heat, which keeps pipes from freezing and burns nothing down. How long a pulse lasts, and what a heater makes in
+it, is learnt from how soon the room answers in daily life.
+A relay sticks where the room, since switching off or since a later climb as fast as a heater's, only ever gets warmer
+for longer than a sunny day, or for a day and a night without losing much of the gain.
 
 All of it looks at the means of slots of some minutes, so that noise and resolution don't matter much.
 """
@@ -13,27 +15,34 @@ All of it looks at the means of slots of some minutes, so that noise and resolut
 import math
 from collections import deque
 from collections.abc import Sequence
+from statistics import fmean, median
 from typing import NamedTuple
 
 from stoker.core.settings import Zone as Settings
 
-SLOT = 300.0  # s; readings are averaged over this,
-SLOT_READINGS = 3  # over so many at least,
-LONGEST_SLOT = 3600.0  # s; and over no more than this
-SLOTS = 6  # that half a pulse has at least
+SLOT = 300.0  # s; readings are averaged over this
+SLOTS = 3  # that half a pulse has at least
 GAP = 1800.0  # s without a reading after which nothing from before can be compared
-RISE = 0.4  # K that a room which is heated rises sometime
-EFFECT = 0.3  # K off its course: the heater was felt
-CLEAR = 1.2  # K off its course: no need to wait any longer
-WILD = 0.8  # K off it the other way in each pulse: something else moves the room
-TRUSTED = 43200.0  # s for which a test that was passed counts
+RISE = 0.4  # K that a room which is heated climbs sometime, and more than twice its greatest fall on the way
+EFFECT = 0.3  # K by which the room has answered to the relay
+FAINT = 0.12  # K that the weakest heater makes in a pulse, if reckoned by the root of time as one of `QUICK`
+FAINT_WHERE_QUICK = 0.2  # K, in a room that falls steeply
+MEDIAN = 0.67  # of the standard deviation: where the median of what is scattered as by chance lies
+STILL = 0.02  # K: a room moves by itself by this at least
+BEFORE = 4  # pulses: what the course did before the first one counts as much, until there are more
+CLEAR = 3.0  # errors (and more while there are few pulses) that the effect of a heater stands clear of
+SURE = 1.5  # errors by which it is less than a heater makes, or else nobody can tell
+TRUSTED, TRUSTED_PER_ERROR = 86400.0, 5400.0  # s: how long a test counts at most, and for each error it was clear of
+COLDER = 2.0  # K below that test at which it counts no more
 ANSWERS = 3  # that have to be seen before the room's own are believed
-PATIENCE = 3.0  # times the slowest of them: how long half a pulse lasts
+PATIENCE = 2.0  # times the slowest of them: how long half a pulse lasts
 QUICK = 1800.0  # s; and at least this
 STEEP, STEEP_WITHIN = 5.0, 1800.0  # K and s; a sensor that slips falls like this, and so does a room with its door open
-LOST = 1 / 3  # of what a room has gained since its heater went off: a night without sun takes more, and then it is well
-NIGHT = 1.5  # of `stuck_on_after`: how long a room has to stay warm that fell by less, so that a night is among it
+STEEP_PULSES = 10  # at least, where only that is known of how soon the room answers: no door is open for longer
 CLEAN = 7200.0  # s without switching after which only the next switching can be what a room answers to
+LOST = 1 / 3  # of what a room has gained: a night without sun takes more, and then the watch begins anew
+CLIMB_WITHIN = 14400.0  # s in which it has gained `stuck_on_rise` then: a season takes longer
+NIGHT = 1.5  # of `stuck_on_after`: how long a room has to stay warm that fell by less, so that a night is among it
 
 
 class Mean(NamedTuple):
@@ -43,36 +52,30 @@ class Mean(NamedTuple):
     celsius: float
 
 
-class Course(NamedTuple):
-    """Where a temperature goes when nothing changes: a straight line."""
-
-    at: float
-    celsius: float
-    slope: float  # K/s
-
-    def expected(self, at: float) -> float:
-        """The temperature at that time."""
-        return self.celsius + self.slope * (at - self.at)
-
-
 class Plan(NamedTuple):
-    """How to test a heater: how often it goes off and on again before it is held to be without effect."""
+    """How to test a heater."""
 
-    pulses: int
-    half: float  # s of each
+    pulses: int  # at least, before it is held to be without effect
+    half: float  # s off, and on again, of each
+    effect: float  # K that a heater makes in one
 
 
-class Test(NamedTuple):
-    """Half a pulse: the heater is off, or on again, to see whether the room leaves its course."""
+class Series(NamedTuple):
+    """The pulses of one plan: by how much the room followed each, at once and a quarter of a pulse late (K)."""
 
     plan: Plan
-    on: bool
-    course: Course
-    told: tuple[str, ...]  # what was seen before, in words
-    whole: int = 0  # pulses that went on for as long as planned
-    first: bool = True  # this pulse is the first, which is cut short where the room seems to answer
-    felt: float = 0.0  # K off its courses in the earlier halves, as a heater would do it
-    least: float = 0.0  # s of heat before anything is said: as long as it was without
+    restless: float  # K that the course bends by itself within `QUICK`, as was seen before the first; nan: unknown
+    effects: list[tuple[float, float]]
+
+
+class Pulse(NamedTuple):
+    """The heater goes off, and then on again for as long."""
+
+    began: float
+    half: float  # s
+    told: tuple[str, ...]  # what was seen, in words
+    on: bool = False
+    whole: bool = False  # not cut short where the room seems to answer: one that was can only speak for the heater
 
 
 class Findings(NamedTuple):
@@ -106,23 +109,27 @@ class Evidence:
         self._readings: list[float] = []  # of the slot that is not over
         self._slot_began = math.nan
         self._slot_length = self._slot  # of the last one
-        slots = math.ceil(max(settings.runaway_after, settings.runaway_test) / self._slot) + 2
+        slots = math.ceil(max(settings.runaway_after, 2 * settings.runaway_test) / self._slot) + 2
         self._lately: deque[Mean] = deque(maxlen=slots)  # whatever the relay did
         self._heated = 0.0  # s with heat since it is wanted
         self._heating: deque[tuple[float, Mean]] = deque(maxlen=slots)  # and how warm it was after so much of it
+        self._bends: deque[float] = deque(maxlen=slots)  # K, that the course made by itself, as if within `QUICK`
         self._fell_from = math.nan  # where a steep fall began that was not made good
-        self._test: Test | None = None
-        self._otherwise = 0.0  # s of this half in which the relay was not as the test wants it
-        self._trusted_until = -math.inf
+        self._series: Series | None = None
+        self._pulse: Pulse | None = None
+        self._otherwise = 0.0  # s of this half in which the relay was not as the pulse wants it
+        self._trusted = Mean(-math.inf, math.inf)  # until this time, and down to this temperature
         self._content = False  # the zone has not wanted heat since it was switched off
-        self._listening = False  # for the answer to the last switching
+        self._answer = math.nan  # s that the room took for it since it was switched; infinite: none yet; nan: not asked
         self._coldest = self._warmest = math.nan  # since then
         self._answers: deque[float] = deque(doubted._answers if doubted else (), maxlen=2 * ANSWERS)  # s
-        self._switched_off: Mean | None = None  # the beginning of a stretch of cooling that has not cooled yet
+        self._watched = False  # the relay is off, and was on not long ago
+        self._lowest: Mean | None = None  # where it began that the room only gets warmer
+        self._peak = math.nan  # since then
         self._dipped = False  # it fell a little since then
         self._heated_before = heated
         self._doubted = doubted is not None
-        self._hottest = doubted._warmest if doubted else math.nan  # that the relay which stuck made it
+        self._hottest = doubted._peak if doubted else math.nan  # that the relay which stuck made it
 
     def see(self, reading: Mean, on: bool, wanted: bool, by: tuple[str, ...] = ()) -> Findings:
         """Take one more reading, with the relay as it is now and whether the zone itself wants heat.
@@ -138,16 +145,16 @@ class Evidence:
             self._step = min(step, self._step)
         self._last, self._celsius = reading.at, reading.celsius
         self._heated += passed * on
-        self._otherwise += passed * (self._test is not None and on is not self._test.on)
+        self._otherwise += passed * (self._pulse is not None and on is not self._pulse.on)
         if on is not self._on:
             self._switch(reading, on, wanted)
+            self._readings, self._slot_began = [], reading.at - passed
         if not wanted:
-            self._trust()
+            self._heat_on()
             self._content = not on
-            self._listening &= not on  # somebody else's heat on the same heater has its own rhythm
         self._readings.append(reading.celsius)
         length = reading.at - self._slot_began
-        if length >= self._slot and (len(self._readings) >= SLOT_READINGS or length >= LONGEST_SLOT):
+        if length >= self._slot:
             self._slot_length = length
             mean = Mean(reading.at, sum(self._readings) / len(self._readings))
             self._readings, self._slot_began = [], reading.at
@@ -165,42 +172,50 @@ class Evidence:
     def reset(self) -> None:
         """Somebody has reset another fault than a sticking relay: heating is judged anew, the relay is watched on."""
         self.findings, self._fell_from = Findings(), math.nan
-        self._trust()
+        self._start_over()
 
     def _forget(self) -> None:
         """After a gap nothing from before can be compared."""
-        self._on, self._switched_off, self._fell_from = None, None, math.nan
+        self._on, self._watched, self._lowest, self._fell_from = None, False, None, math.nan
         self._lately.clear()
         self._levels.clear()
-        self._trust()
+        self._start_over()
 
-    def _trust(self, until: float = -math.inf) -> None:
-        """Nothing is held against the heater for now; at best for a while."""
-        self._test, self._heated = None, 0.0
+    def _start_over(self) -> None:
+        """Nothing is held against the heater for now, and nothing is known of its effect."""
+        self._series = None
+        self._heat_on()
+
+    def _heat_on(self) -> None:
+        """No test for now."""
+        self._pulse, self._heated = None, 0.0
         self._heating.clear()
-        self._trusted_until = max(self._trusted_until, until)
+        self._bends.clear()
 
     def _switch(self, reading: Mean, on: bool, wanted: bool) -> None:
+        warm_enough = self._content and wanted if on else not wanted
+        if warm_enough and 0 < self._answer < math.inf:
+            self._answers.append(self._answer)
         steady = reading.at - self._switched.at >= CLEAN
         answered = self.settings.control == "hysteresis"  # which never switches again before the room has answered
-        warm_enough = self._content if on else not wanted
-        self._listening = self._on is not None and warm_enough and (answered or steady)
+        self._answer = math.inf if self._on is not None and warm_enough and (answered or steady) else math.nan
         self._content &= on
-        watched = self._on or self._doubted or self._heated_before
-        self._switched_off = reading if watched and not on else None
+        watched = bool(self._on) or self._doubted or self._heated_before
+        self._watched = watched and not on
+        self._lowest = reading if self._watched else None
+        self._peak = reading.celsius
         self._doubted &= not on
         self._heated_before = self._dipped = False
         self._coldest = self._warmest = reading.celsius
         self._on, self._switched = on, reading
-        self._readings, self._slot_began = [], reading.at
 
     def _judge(self, mean: Mean) -> None:
         self._coldest, self._warmest = min(self._coldest, mean.celsius), max(self._warmest, mean.celsius)
         self._lately.append(mean)
         self._note_steep_fall(mean)
         self._listen(mean)
-        if self._test:
-            self._examine(self._test, mean)
+        if self._pulse and self._series:
+            self._examine(self._pulse, self._series, mean)
         elif self._on:
             self._suspect(mean)
         self._look_for_a_fall(mean)
@@ -209,9 +224,8 @@ class Evidence:
 
     def _listen(self, mean: Mean) -> None:
         turned = mean.celsius - self._coldest if self._on else self._warmest - mean.celsius
-        if self._listening and turned >= max(EFFECT, 2 * self._step):
-            self._listening = False
-            self._answers.append(mean.at - self._switched.at)
+        if math.isinf(self._answer) and turned >= max(EFFECT, 2 * self._step):
+            self._answer = mean.at - self._switched.at
 
     def _patience(self) -> float:
         """How long to wait for the room's answer, as learnt; infinite while that is unknown."""
@@ -229,113 +243,164 @@ class Evidence:
     def _suspect(self, mean: Mean) -> None:
         after = self.settings.runaway_after
         self._heating.append((self._heated, mean))
+        self._note_how_restless(mean)
         means = [each for heated, each in self._heating if self._heated - heated <= after]
-        if not after or self._heated < after or mean.at < self._trusted_until or rise(means) >= RISE:
-            return
-        plan, told = self._plan(), f"{mean.celsius:.2f} °C after {span(after)} of heating"
-        self._begin(Test(plan, False, self._course(plan), (told,)))
+        trusted = mean.at < self._trusted.at and mean.celsius > self._trusted.celsius
+        if after and self._heated >= after and not trusted and rise(means) < RISE:
+            self._begin_pulse(mean, f"{mean.celsius:.2f} °C after {span(after)} of heating")
 
-    def _begin(self, half: Test) -> None:
-        self._test, self._otherwise = half, 0.0
+    def _begin_pulse(self, mean: Mean, told: str, *, whole: bool = False) -> None:
+        plan = self._plan()
+        if not self._series or plan.pulses != self._series.plan.pulses:
+            self._series = Series(plan, median(self._bends) / MEDIAN if self._bends else math.nan, [])
+        self._pulse, self._otherwise = Pulse(mean.at, self._series.plan.half, (told,), whole=whole), 0.0
 
     def _plan(self) -> Plan:
         """Long where the room's answer is unknown, but that what falls so steeply can answer quickly as well."""
         patience, longest = self._patience(), self.settings.runaway_test / 2
         shortest = min(max(QUICK, SLOTS * self._slot_length), longest)
         if patience > shortest and not math.isnan(self._fell_from):
-            return Plan(3, shortest)
-        return Plan(2 if math.isinf(patience) else 1, min(max(patience, shortest), longest))
+            return Plan(STEEP_PULSES, shortest, FAINT_WHERE_QUICK)
+        if math.isinf(patience):
+            return Plan(3, max(longest / 2, shortest), FAINT)
+        half = min(max(patience, shortest), longest)
+        return Plan(1, half, max(FAINT, EFFECT * math.sqrt(half * QUICK) / 2 / max(self._answers)))
 
-    def _course(self, plan: Plan) -> Course:
-        """Where the temperature goes, as the last while tells that is as long as half a pulse."""
-        end = self._lately[-1].at
-        return trend([each for each in self._lately if end - each.at <= plan.half])
+    def _note_how_restless(self, mean: Mean) -> None:
+        """By how much the course bends while the relay stays on."""
+        half = max(min(QUICK, self.settings.runaway_after / 6), self._slot_length)
+        bend = self._bend(mean.at - 2 * half, half)
+        if mean.at - self._switched.at >= 4 * half and not math.isnan(bend):
+            self._bends.append(abs(bend))
 
-    def _examine(self, test: Test, mean: Mean) -> None:
-        expected, passed = test.course.expected(mean.at), mean.at - test.course.at
-        felt = test.felt + (mean.celsius - expected) * (1 if test.on else -1)
-        over = passed >= test.plan.half
-        if test.on and passed >= test.least and felt >= EFFECT:
-            self._trust(mean.at + TRUSTED)
-        elif not test.on and mean.celsius >= max(test.course.celsius, expected) + EFFECT:
-            self._trust()  # something else warms the room, so nothing can be said
-        elif over and self._otherwise > test.plan.half / 2:
-            self._trust()  # others switch the same heater, or it rests: that was no test
-        elif over or (not test.on and felt - test.felt >= (EFFECT if test.first else CLEAR)):
-            told = f"{mean.celsius:.2f} °C after {span(passed)} {'on again' if test.on else 'off'}"
-            self._end_half(test._replace(told=(*test.told[: 1 + test.on], told)), felt, passed)
+    def _level(self, at: float, half: float) -> float:
+        width = max(half / 3, 2 * self._slot_length)
+        middle = at + self._slot_length / 2  # of slots, reckoned from their ends
+        means = [mean.celsius for mean in self._lately if -width < mean.at - middle <= 0]
+        return fmean(means) if means else math.nan
 
-    def _end_half(self, test: Test, felt: float, passed: float) -> None:
-        early = test.least < test.plan.half
-        whole = test.whole + (test.on and not early)
-        if test.on and felt <= -WILD * max(whole, 1):
-            self._trust()  # late answers, or something else that moves the room as much: nothing can be said
-        elif whole == test.plan.pulses:
-            text = f"heating makes no difference: {', '.join(test.told)}; the heater is dead or the sensor elsewhere"
+    def _bend(self, at: float, half: float) -> float:
+        """By how much a course follows a pulse at that time, K; straight ones and those that bend evenly don't."""
+        before, off, on, after = (self._level(at + number * half, half) for number in (-1, 0, 1, 2))
+        return (3 * (off - on) + after - before) / 2 / math.sqrt(half / QUICK)
+
+    def _examine(self, pulse: Pulse, series: Series, mean: Mean) -> None:
+        passed = mean.at - pulse.began - pulse.half * pulse.on
+        told = (*pulse.told, f"{mean.celsius:.2f} °C after {span(passed)} {'on again' if pulse.on else 'off'}")
+        if self._otherwise > pulse.half / 2:
+            self._heat_on()  # others switch the same heater, or it rests: that was no test
+        elif pulse.on and passed >= pulse.half:
+            self._weigh(pulse._replace(told=told), series, mean)
+        elif not pulse.on and (passed >= pulse.half or self._answers_now(pulse, series, passed)):
+            self._pulse, self._otherwise = Pulse(pulse.began, passed, told, on=True, whole=passed >= pulse.half), 0.0
+
+    def _answers_now(self, pulse: Pulse, series: Series, passed: float) -> bool:
+        """Whether the fall since it is off is so clear that there is no need to wait any longer."""
+        before, off, now = (self._level(pulse.began + number * passed, passed) for number in (-1, 0, 1))
+        answer, clear = 2 * off - before - now, 2 * CLEAR * series.restless * math.sqrt(passed / QUICK)
+        return not pulse.whole and passed >= SLOTS * self._slot_length and answer >= EFFECT and answer >= clear
+
+    def _weigh(self, pulse: Pulse, series: Series, mean: Mean) -> None:
+        effects = [(self._bend(pulse.began, pulse.half), self._bend(pulse.began - pulse.half / 2, pulse.half))]
+        if pulse.whole:
+            series.effects.extend(effects)
+            effects = series.effects
+        coarse = self._step / 3 / math.sqrt(pulse.half / QUICK) if self._step < math.inf else 0.0
+        weighed = [weigh(phase, series.restless, max(STILL, coarse)) for phase in zip(*effects, strict=True)]
+        late = len(effects) > 2  # then what follows late, even against the beat, is an answer too
+        felt = [each for each in weighed if (abs(each.effect) if late else each.effect) >= series.plan.effect]
+        errors = max((each.errors for each in felt), default=0.0)
+        none = all(abs(each.effect) + SURE * each.error < series.plan.effect for each in weighed)
+        if errors >= CLEAR:
+            self._trusted = Mean(mean.at + min(TRUSTED, TRUSTED_PER_ERROR * errors), mean.celsius - COLDER)
+            self._start_over()
+        elif none and len(series.effects) >= series.plan.pulses:
+            self._heat_on()
+            text = f"heating makes no difference: {', '.join(pulse.told)}; the heater is dead or the sensor elsewhere"
             self.findings = self.findings._replace(runaway=text)
-        elif test.on:
-            felt = 0.0 if early else felt
-            half = Test(test.plan, False, self._course(test.plan), test.told, whole, first=False, felt=felt)
-            self._begin(half)
         else:
-            least = min(max(passed, 3 * self._slot_length), test.plan.half)
-            self._begin(test._replace(on=True, course=self._course(test.plan), felt=felt, least=least))
+            self._begin_pulse(mean, pulse.told[0], whole=True)
 
     def _testing(self) -> str:
-        if not self._test or self._test.on:
+        if not self._pulse or self._pulse.on:
             return ""
-        return f"off for at most {span(self._test.plan.half)}, to see whether heating makes any difference"
+        return f"off for at most {span(self._pulse.half)}, to see whether heating makes any difference"
 
     # --- cooling without a fall
 
     def _look_for_a_fall(self, mean: Mean) -> None:
-        began, after = self._switched_off, self.settings.stuck_on_after
-        if began is None or not after:
+        after, off_for = self.settings.stuck_on_after, mean.at - self._switched.at
+        if self._lowest is None and not self._on and self._watched and off_for <= 2 * after:
+            self._look_for_a_climb(mean)
+        lowest = self._lowest
+        if lowest is None or not after:
             return
-        passed, rose = mean.at - began.at, mean.celsius - began.celsius
-        fell = self._warmest - mean.celsius
+        self._peak = max(self._peak, mean.celsius)
+        passed, rose, fell = mean.at - lowest.at, mean.celsius - self._switched.celsius, self._peak - mean.celsius
         self._dipped |= fell >= EFFECT
         hot = rose >= self.settings.stuck_on_rise or mean.celsius > self.settings.max_temperature
         if self._doubted:
-            self._look_again(began, mean, fell >= EFFECT)
-        elif fell >= max(EFFECT, LOST * (self._warmest - began.celsius)) or passed > 2 * after:
-            self._switched_off = None  # what takes longer is the season, not a heater
+            self._look_again(lowest, mean, fell >= EFFECT)
+        elif fell >= max(EFFECT, LOST * (self._peak - lowest.celsius)) or passed > 2 * after:
+            self._lowest = None  # what takes longer is the season, not a heater
         elif hot and passed >= after * (NIGHT if self._dipped else 1):
             told = "hardly a fall" if self._dipped else "no fall"
-            text = f"{began.celsius:.2f} °C when switched off {span(passed)} ago, {mean.celsius:.2f} °C now"
+            text = f"{lowest.celsius:.2f} °C with the relay off {span(passed)} ago, {mean.celsius:.2f} °C now"
             self.findings = self.findings._replace(stuck_on=f"{text}, and {told} between: the relay seems to stick")
 
-    def _look_again(self, began: Mean, mean: Mean, fell: bool) -> None:
+    def _look_for_a_climb(self, mean: Mean) -> None:
+        """Although it had fallen, it gets warmer as fast as a heater makes it: the watch begins anew."""
+        since = max(mean.at - CLIMB_WITHIN, self._switched.at)
+        lowest = min((each for each in self._lately if each.at >= since), key=lambda each: each.celsius)
+        if mean.celsius - lowest.celsius >= self.settings.stuck_on_rise:
+            self._lowest, self._peak, self._dipped = lowest, mean.celsius, False
+
+    def _look_again(self, lowest: Mean, mean: Mean, fell: bool) -> None:
         """After a reset: it stuck before, so the room has to cool, and to go on until it has by `stuck_on_rise`."""
-        self._hottest = max(self._warmest, self._hottest)
+        self._hottest = max(self._peak, self._hottest)
+        passed = mean.at - lowest.at
         if mean.celsius <= self._hottest - self.settings.stuck_on_rise:
-            self._doubted, self._switched_off = False, None
+            self._doubted, self._lowest = False, None
         elif fell:
-            self._switched_off, self._warmest = mean, mean.celsius
-        elif mean.at - began.at >= min(self._patience(), self.settings.runaway_test, self.settings.stuck_on_after):
-            text = (
-                f"{began.celsius:.2f} °C {span(mean.at - began.at)} ago, {mean.celsius:.2f} °C now, and no fall between"
-            )
+            self._lowest, self._peak = mean, mean.celsius
+        elif passed >= min(self._patience(), self.settings.runaway_test, self.settings.stuck_on_after):
+            text = f"{lowest.celsius:.2f} °C {span(passed)} ago, {mean.celsius:.2f} °C now, and no fall between"
             self.findings = self.findings._replace(stuck_on=f"{text} although reset: the relay still seems to stick")
 
 
 def rise(means: Sequence[Mean]) -> float:
-    """The greatest climb from any mean to a later one, K."""
-    lowest, best = math.inf, 0.0
+    """How far the last mean is above the lowest, K; none where a fall between them was half as great."""
+    lowest = highest = math.inf
+    fall = 0.0
     for mean in means:
-        lowest = min(lowest, mean.celsius)
-        best = max(best, mean.celsius - lowest)
-    return best
+        if mean.celsius < lowest:
+            lowest = highest = mean.celsius
+            fall = 0.0
+        highest = max(highest, mean.celsius)
+        fall = max(fall, highest - mean.celsius)
+    climbed = means[-1].celsius - lowest
+    return climbed if climbed >= 2 * fall else 0.0
 
 
-def trend(means: Sequence[Mean]) -> Course:
-    """The straight line through the means (least squares), from the last one's time on."""
-    end = means[-1].at
-    at = sum(mean.at - end for mean in means) / len(means)
-    celsius = sum(mean.celsius for mean in means) / len(means)
-    spread = sum((mean.at - end - at) ** 2 for mean in means)
-    slope = sum((mean.at - end - at) * (mean.celsius - celsius) for mean in means) / spread if spread else 0.0
-    return Course(end, celsius - slope * at, slope)
+class Weighed(NamedTuple):
+    """What pulses say together."""
+
+    effect: float  # K
+    error: float  # K, its standard error
+    errors: float  # that the effect is clear of; while there are few pulses, each counts for less (as with Student)
+
+
+def weigh(effects: Sequence[float], restless: float, still: float = STILL) -> Weighed:
+    """Their mean against their spread. `restless`: what that was before, as good as `BEFORE` pulses; nan: unknown."""
+    effects = [effect for effect in effects if not math.isnan(effect)]
+    before = 0 if math.isnan(restless) or len(effects) > BEFORE else BEFORE
+    degrees = len(effects) - 1 + before
+    if not effects or not degrees:
+        return Weighed(0.0, math.inf, 0.0)
+    mean = fmean(effects)
+    squares = sum((effect - mean) ** 2 for effect in effects) + (before and before * restless**2)
+    error = math.sqrt((squares / degrees + still**2) / len(effects))
+    return Weighed(mean, error, abs(mean) / error / (1 + 3 / degrees))
 
 
 def span(seconds: float) -> str:

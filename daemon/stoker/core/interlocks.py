@@ -180,16 +180,16 @@ def _max_on(situation: Situation) -> str:
 INTERLOCKS = (
     Interlock(
         Reason.STUCK_ON,
-        "since the relay went off the room got warmer for `stuck_on_after`, by `stuck_on_rise` or above "
-        "`max_temperature`, without any fall, or for half as long again without losing a third of it; "
-        "after a reset of this fault: no fall within `runaway_test`",
+        "since the relay went off, or since the room climbed by `stuck_on_rise` within 4 h after a fall, it got warmer "
+        "for `stuck_on_after`, by `stuck_on_rise` or above `max_temperature`, without any fall, or for half as long "
+        "again without losing a third of it; after a reset of this fault: no fall within `runaway_test`",
         "alarm, latched; every other output of the device off",
         _stuck_on,
         latches=_stuck_here,
     ),
     Interlock(
         Reason.RUNAWAY,
-        "heating for `runaway_after` without any rise, and then no difference between off and on: "
+        "heating for `runaway_after` without a clear climb, and then no difference between off and on: "
         "slipped sensor, dead heater",
         "off, latched",
         _runaway,
@@ -231,9 +231,10 @@ INTERLOCKS = (
     ),
     Interlock(
         Reason.HEATER_TEST,
-        "heating for `runaway_after` without any rise",
-        "off, for half of `runaway_test` at most, and on again: where that makes a difference, the heater is only too "
-        "weak, and heat stays; where it makes none, `runaway`",
+        "heating for `runaway_after` without a clear climb",
+        "off, for half of `runaway_test` at most, and on again for as long: where that makes a difference, the heater "
+        "is only too weak, and heat stays; where it makes none, `runaway`; until that is clear it goes on, with half "
+        "the heat",
         _heater_test,
         fault=False,
     ),

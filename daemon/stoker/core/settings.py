@@ -84,11 +84,11 @@ class Zone(Struct, frozen=True, kw_only=True):
     max_temperature: Annotated[float, Meta(ge=-50, le=350, description="never heats above this, °C")] = 35.0
     runaway_after: Annotated[
         Seconds,
-        Meta(ge=0, le=172800, description="heating for this long without any rise puts the heater to the test; 0: no"),
+        Meta(ge=0, le=172800, description="heating for this long without a clear climb puts it to the test; 0: no"),
     ] = 14400.0
     runaway_test: Annotated[
         Seconds,
-        Meta(ge=60, le=172800, description="longest test: off for half of it, then on; no difference is a runaway"),
+        Meta(ge=60, le=172800, description="longest pulse of the test: off for half of it, then on for as long"),
     ] = 21600.0
     stuck_on_after: Annotated[
         Seconds,
