@@ -122,7 +122,7 @@ class Container(Machine):
             raise
 
     def _command(self, command: str) -> list[str]:
-        return ["nsenter", "--target", str(self._first()), "--all", "--", "/bin/sh", "-c", f"cd; {command}"]
+        return ["nsenter", "--target", str(self._first()), "--all", "--root", "--", "/bin/sh", "-c", f"cd; {command}"]
 
     def _first(self) -> int:
         """The container's process 1, as this machine numbers it."""
