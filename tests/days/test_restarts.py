@@ -9,6 +9,7 @@ import pytest
 from fakes import MIDNIGHT, SimulatedHouse
 from neighbours import Neighbours
 from stoker.core.messages import Now, Tick
+from stoker.core.stoker import Kept
 from stoker_drivers.mock import Room
 
 HOUR = 3600.0
@@ -129,38 +130,35 @@ def cut(house: SimulatedHouse) -> None:
     """Nobody says goodbye."""
 
 
-def restarted(house: SimulatedHouse, every: float, end: End, **details: Any) -> Restarted:
-    """Until it is latched, or for three days."""
+def restarted(house: SimulatedHouse, every: float, end: End, away: float = 5.0, **details: Any) -> Restarted:
+    """Until it is latched, or for three days; each time it is `away` for so many seconds."""
     on, began = 0.0, house.time
     while house.said("room/fault") == "none" and house.time - began < 3 * 24 * HOUR:
         house.run(every)
         on += house.seconds_on()
         end(house)
         sensor = house.sensor
-        house = SimulatedHouse(room=house.room, remembered=house.memory, begin=house.time + 5.0, **details)
+        house = SimulatedHouse(room=house.room, remembered=house.memory, begin=house.time + away, **details)
         house.sensor = sensor
         house.connect()
     return Restarted(house, on, house.time - began)
 
 
 @pytest.mark.parametrize(
-    ("minutes", "end"),
+    ("minutes", "end", "away"),
     [
-        (15, SimulatedHouse.stop),
-        (50, SimulatedHouse.stop),
-        (210, SimulatedHouse.stop),
-        (30, cut),
-        (50, cut),
-        (210, cut),
+        *itertools.product((15, 50, 210), (SimulatedHouse.stop,), (5.0,)),
+        *itertools.product((30, 50, 210), (cut,), (5.0,)),
+        (200, cut, 1500.0),
     ],
 )
-def test_a_runaway_is_found_however_often_it_is_restarted(minutes: int, end: End) -> None:
+def test_a_runaway_is_found_however_often_it_is_restarted(minutes: int, end: End, away: float) -> None:
     """A nightly update takes nothing off the hours heated, nor off the test; a flaky supply takes some minutes."""
     house = SimulatedHouse(room=Room(start=19.0, power=1500.0))
     outside = itertools.cycle([5.0, 5.0625])  # where its sensor has slipped to
     house.sensor = lambda: next(outside)
     house.connect()
-    found = restarted(house, 60.0 * minutes, end)
+    found = restarted(house, 60.0 * minutes, end, away)
 
     assert found.house.said("room/fault") == "runaway"
     assert found.after < 24 * HOUR
@@ -192,6 +190,20 @@ def test_after_a_long_power_cut_the_hours_heated_begin_anew() -> None:
     house.run(3.9 * HOUR)
 
     assert len(house.relay.history) == 1, "no test yet"
+
+
+def test_a_reload_before_the_restart_forgets_nothing() -> None:
+    house = SimulatedHouse(room=Room(start=15.0, outside=5.0))
+    house.connect()
+    house.room.stage("relay-stuck-off")
+    house.run(3.5 * HOUR)
+    house.core, _, _ = house.core.replace(house.settings, Kept({"inside"}, {"radiator"}), house.now())
+    house.run(60)
+    house.stop()
+    house = SimulatedHouse(room=house.room, remembered=house.memory, begin=house.time + 5.0)
+    house.run(0.7 * HOUR)
+
+    assert house.reason == "heater-test"
 
 
 def test_what_was_reset_is_not_found_again_after_a_restart() -> None:
