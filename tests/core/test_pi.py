@@ -1,5 +1,6 @@
 """PI control through a relay: what it never does, whatever it is told, and days on which it keeps a room warm."""
 
+import itertools
 import math
 
 import pytest
@@ -114,6 +115,23 @@ def test_the_mean_heat_is_the_duty_although_short_pulses_are_rounded(
         now = after
     assert heated / end == pytest.approx(duty, abs=0.03)
     assert switches <= 2 * 30 + 1, "one pulse a cycle: six switches an hour"
+
+
+@pytest.mark.parametrize("change", [-0.15, -0.05, 0.1])
+def test_pulses_begin_and_end_a_cycle_apart_while_the_duty_changes(change: float) -> None:
+    """But for the seconds that minimum times round off; so no hour has more than six switches for that."""
+    pulses, relay, now, duty = Pulses(1200.0, 10.0, 10.0), False, 0.0, 0.9 if change < 0 else 0.2
+    edges: dict[bool, list[float]] = {True: [], False: []}
+    while now < 9 * 1200.0:
+        on, _ = pulses.give(duty, relay, now, at_once=False)
+        if on is not relay:
+            edges[on].append(now)
+            duty = min(max(duty + change * (not on), 0.05), 0.95)
+        relay = on
+        now += 10.0
+    for moments in edges.values():
+        assert len(moments) >= 4
+        assert all(later - earlier >= 1170.0 for earlier, later in itertools.pairwise(moments))
 
 
 # --- anti-windup ------------------------------------------------------------------------------------------------------

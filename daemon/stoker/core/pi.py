@@ -133,18 +133,23 @@ class PI:
 
 
 class Pulses:
-    """Time-proportioning: within each cycle, on for its share. What minimum times round off is carried over."""
+    """Time-proportioning: one pulse in a cycle, on for its share. What minimum times round off is carried over.
+
+    None begins so soon after another that, with the duty as it is then, it would end sooner than a cycle after that.
+    """
 
     def __init__(self, cycle: float, min_on: float, min_off: float) -> None:
         self.cycle = max(cycle, min_on + min_off)
         self.min_on, self.min_off = min_on, min_off
         self._start = -math.inf  # of this cycle
-        self._owed = 0.0  # s of heat that were asked for and not given, or given too much
+        self._ended = -math.inf  # the last pulse
+        self._owed: float = 0.0  # s of heat that were asked for and not given, or given too much
         self._carried = 0.0  # of that, what this cycle makes good
         self._after_heat = self._paused = False
         self._then = -math.inf
         self._asked = 0.0  # the duty of the last look
-        self._relay = self._wanted = False
+        self._relay: bool = False
+        self._wanted = False
         self._since = -math.inf  # when the relay was last seen to switch
 
     def look_on(self, relay_on: bool, now: float) -> None:
@@ -161,7 +166,8 @@ class Pulses:
             if self._after_heat:
                 self._start = -math.inf
             return self._allowed(duty > 0, now, math.inf)
-        if now >= self._start + self.cycle:
+        following = max(self._start, self._ended - self._share(duty)) + self.cycle
+        if now >= following:
             most = max(self.min_on, self.min_off, SOONEST)
             self._carried = self._owed = min(max(self._owed, -most), most)
             self._start, self._paused = now, False
@@ -171,7 +177,7 @@ class Pulses:
         end = self._start + self._share(duty)
         self._paused = self._paused or now >= end  # one pulse in a cycle, whatever the duty does after it
         on = not self._paused
-        return self._allowed(on, now, end if on else self._start + self.cycle)
+        return self._allowed(on, now, end if on else max(following, self._start + self.cycle))
 
     def _share(self, duty: float) -> float:
         """Seconds of heat in this cycle."""
@@ -194,4 +200,6 @@ class Pulses:
             self._owed += (self._asked - relay) * max(now - self._then, 0.0)
         if relay_on is not self._relay:
             self._since = self._then if obeyed else now
+            if not relay_on:
+                self._ended = self._since
         self._relay, self._wanted, self._then = relay_on, relay_on, max(now, self._then)
