@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from stoker.core.messages import Kind, Publish
 from stoker.link.outbox import LIMITS, Outbox
 
-kinds = st.sampled_from(list(LIMITS))
+kinds = st.sampled_from([*LIMITS, "state"])
 
 
 def online() -> Outbox:
@@ -31,6 +31,14 @@ def test_a_state_is_said_at_its_newest_in_its_first_place() -> None:
     say(outbox, "state", "other", topic="two")
     say(outbox, "state", "new", topic="one")
     assert taken(outbox) == ["new", "event", "other"]
+
+
+def test_the_states_of_a_hundred_zones_are_all_said() -> None:
+    outbox = online()
+    for number in range(1000):
+        say(outbox, "state", f"{number}", topic=f"stoker/mill/{number}")
+    assert taken(outbox) == [f"{number}" for number in range(1000)]
+    assert outbox.dropped() == ""
 
 
 def test_each_order_is_confirmed_in_its_order_and_what_is_newest_comes_last() -> None:

@@ -14,8 +14,8 @@ from itertools import count
 
 from stoker.core.messages import Kind, Publish
 
-LIMITS: dict[Kind, int] = {"reading": 200, "answer": 200, "event": 200, "state": 400}
-"""The most that waits of each kind; beyond, the oldest of its kind goes."""
+LIMITS: dict[Kind, int] = {"reading": 200, "answer": 200, "event": 200}
+"""The most that waits of each kind; beyond, the oldest of its kind goes. Of states one waits for each topic."""
 
 CONFIRMATIONS = 100  # that wait; beyond, the oldest goes, for which a newer one stands
 PROMPT = 5.0  # seconds; a reading that waits for longer, here or behind what is not acknowledged, is past
@@ -58,12 +58,16 @@ class Outbox:
             self._confirm(publish, now)
             return True
         self._waiting[self._key(publish)] = publish, now
-        if len(self._waiting) > LIMITS[publish.kind]:  # before that there is nothing to count
-            waiting = [(key, one) for key, (one, _) in self._waiting.items() if not one.confirms]
-            same = [key for key, one in waiting if one.kind == publish.kind]
-            if len(same) > LIMITS[publish.kind]:
-                self._pass(self._waiting.pop(same[0])[0])
+        if publish.kind != "state":
+            self._bound(publish.kind)
         return self._online
+
+    def _bound(self, kind: Kind) -> None:
+        if len(self._waiting) <= LIMITS[kind]:
+            return  # there is nothing to count
+        same = [key for key, (waiting, _) in self._waiting.items() if waiting.kind == kind]
+        if len(same) > LIMITS[kind]:
+            self._pass(self._waiting.pop(same[0])[0])
 
     def _confirm(self, publish: Publish, now: float) -> None:
         self._waiting.pop(publish.topic, None)  # what was said in its first place would be said before this
@@ -156,6 +160,6 @@ class Outbox:
         """It will not be said any more, or in the backlog."""
         if self._keeps(publish, repeated):
             return
-        if publish.kind != "state" or self._online:  # without a line a state is not lost: it will be said anew
+        if publish.kind != "state":  # which is not lost: it will be said anew
             self._dropped[publish.kind] += 1
             self._note(publish.kind)
