@@ -20,7 +20,9 @@ from typing import NamedTuple
 
 from stoker.core.settings import Zone as Settings
 
-SLOT = 300.0  # s; readings are averaged over this
+SLOT = 300.0  # s; readings are averaged over this,
+SLOT_READINGS = 3  # over so many at least,
+LONGEST_SLOT = 3600.0  # s; and over no more than this
 SLOTS = 3  # that half a pulse has at least
 GAP = 1800.0  # s without a reading after which nothing from before can be compared
 RISE = 0.4  # K that a room which is heated climbs sometime, and more than twice its greatest fall on the way
@@ -29,7 +31,7 @@ FAINT = 0.12  # K that the weakest heater makes in a pulse, if reckoned by the r
 FAINT_WHERE_QUICK = 0.2  # K, in a room that falls steeply
 MEDIAN = 0.67  # of the standard deviation: where the median of what is scattered as by chance lies
 STILL = 0.02  # K: a room moves by itself by this at least
-BEFORE = 4  # pulses: what the course did before the first one counts as much, until there are more
+BEFORE = 4  # pulses: what the course did before the first one counts as much
 CLEAR = 3.0  # errors (and more while there are few pulses) that the effect of a heater stands clear of
 SURE = 1.5  # errors by which it is less than a heater makes, or else nobody can tell
 TRUSTED, TRUSTED_PER_ERROR = 86400.0, 5400.0  # s: how long a test counts at most, and for each error it was clear of
@@ -154,7 +156,7 @@ class Evidence:
             self._content = not on
         self._readings.append(reading.celsius)
         length = reading.at - self._slot_began
-        if length >= self._slot:
+        if length >= self._slot and (len(self._readings) >= SLOT_READINGS or length >= LONGEST_SLOT):
             self._slot_length = length
             mean = Mean(reading.at, sum(self._readings) / len(self._readings))
             self._readings, self._slot_began = [], reading.at
@@ -324,7 +326,12 @@ class Evidence:
     def _testing(self) -> str:
         if not self._pulse or self._pulse.on:
             return ""
-        return f"off for at most {span(self._pulse.half)}, to see whether heating makes any difference"
+        more = (
+            f"; {len(effects)} times so far nobody could tell"
+            if self._series and (effects := self._series.effects)
+            else ""
+        )
+        return f"off for at most {span(self._pulse.half)}, to see whether heating makes any difference{more}"
 
     # --- cooling without a fall
 
@@ -393,7 +400,7 @@ class Weighed(NamedTuple):
 def weigh(effects: Sequence[float], restless: float, still: float = STILL) -> Weighed:
     """Their mean against their spread. `restless`: what that was before, as good as `BEFORE` pulses; nan: unknown."""
     effects = [effect for effect in effects if not math.isnan(effect)]
-    before = 0 if math.isnan(restless) or len(effects) > BEFORE else BEFORE
+    before = 0 if math.isnan(restless) else BEFORE
     degrees = len(effects) - 1 + before
     if not effects or not degrees:
         return Weighed(0.0, math.inf, 0.0)
