@@ -315,7 +315,7 @@ def write(table: str, traces: list[Trace]) -> None:
     """Bring quality.md, the README and quality.png to what was measured."""
     (HERE / "quality.md").write_text(table)
     before, rest = README.read_text().split(MARKS[0])
-    README.write_text(before + MARKS[0] + table + MARKS[1] + rest.split(MARKS[1])[1])
+    README.write_text(before + MARKS[0] + table + MARKS[1] + rest.split(MARKS[1], 1)[1])
     try:
         plot(traces, HERE / "quality.png")
     except ModuleNotFoundError as error:
