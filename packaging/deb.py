@@ -97,6 +97,7 @@ def place_our_own(tree: Path, library: Path) -> None:
     for source, place in places.items():
         (tree / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, tree / place)
+    shutil.copytree(ROOT / "docs", document / "docs")
     shutil.copytree(ROOT / "etc/examples", document / "examples", dirs_exist_ok=True)
 
 
