@@ -9,11 +9,11 @@ is far too strong or barely strong enough.
 """
 
 import math
-import statistics
 from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from stoker.core.average import mean, median
 from stoker.core.pi import Demand
 from stoker.core.process import Gains, Process, plausible, simc
 
@@ -85,7 +85,7 @@ class Autotune:
         if at > self._at and not self.progress.ended:
             self._at = at
             self._recent.append(celsius)
-            self._look(statistics.fmean(self._recent), now)
+            self._look(mean(self._recent), now)
         end = self.began + self.limit
         if now >= end and not self.progress.ended:
             self._end(f"no {SWINGS} swings within {self.limit / 3600:g} h")
@@ -148,4 +148,4 @@ def read_off(swings: Sequence[Swing]) -> Process:
         rate = height / (period * duty * (1 - duty))
         rates.append(rate)
         delays.append((height - BAND) / rate)
-    return plausible(statistics.median(rates), statistics.median(delays))
+    return plausible(median(rates), median(delays))

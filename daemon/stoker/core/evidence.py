@@ -15,9 +15,9 @@ All of it looks at the means of slots of some minutes, so that noise and resolut
 import math
 from collections import deque
 from collections.abc import Sequence
-from statistics import fmean, median
 from typing import NamedTuple
 
+from stoker.core import average
 from stoker.core.settings import Zone as Settings
 
 SLOT = 300.0  # s; readings are averaged over this,
@@ -254,7 +254,7 @@ class Evidence:
     def _begin_pulse(self, mean: Mean, told: str, *, whole: bool = False) -> None:
         plan = self._plan()
         if not self._series or plan.pulses != self._series.plan.pulses:
-            self._series = Series(plan, median(self._bends) / MEDIAN if self._bends else math.nan, [])
+            self._series = Series(plan, average.median(self._bends) / MEDIAN if self._bends else math.nan, [])
         self._pulse, self._otherwise = Pulse(mean.at, self._series.plan.half, (told,), whole=whole), 0.0
 
     def _plan(self) -> Plan:
@@ -279,7 +279,7 @@ class Evidence:
         width = max(half / 3, 2 * self._slot_length)
         middle = at + self._slot_length / 2  # of slots, reckoned from their ends
         means = [mean.celsius for mean in self._lately if -width < mean.at - middle <= 0]
-        return fmean(means) if means else math.nan
+        return average.mean(means) if means else math.nan
 
     def _bend(self, at: float, half: float) -> float:
         """By how much a course follows a pulse at that time, K; straight ones and those that bend evenly don't."""
@@ -404,7 +404,7 @@ def weigh(effects: Sequence[float], restless: float, still: float = STILL) -> We
     degrees = len(effects) - 1 + before
     if not effects or not degrees:
         return Weighed(0.0, math.inf, 0.0)
-    mean = fmean(effects)
+    mean = average.mean(effects)
     squares = sum((effect - mean) ** 2 for effect in effects) + (before and before * restless**2)
     error = math.sqrt((squares / degrees + still**2) / len(effects))
     return Weighed(mean, error, abs(mean) / error / (1 + 3 / degrees))

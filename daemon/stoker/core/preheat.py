@@ -4,9 +4,10 @@ Rule: only a rise that went from its order to its target undisturbed counts, and
 """
 
 import math
-import statistics
 from collections import deque
 from typing import NamedTuple
+
+from stoker.core.average import median
 
 UNLEARNT = 1800.0  # s per K, while no rise was seen
 LEAST, MOST = 60.0, 28800.0  # s per K that are believed
@@ -68,4 +69,4 @@ class Preheat:
             recent = sorted(
                 self.rises, key=lambda rise: abs(rise.outside - outside) if rise.outside is not None else 99
             )[:ALIKE]
-        return statistics.median(rise.seconds_per_kelvin for rise in recent)
+        return median(rise.seconds_per_kelvin for rise in recent)

@@ -4,11 +4,12 @@ Rule: everything here is read off the room's own curve. `Gains` follow from a `P
 """
 
 import math
-import statistics
 from collections import deque
 from typing import NamedTuple
 
 from msgspec import Struct
+
+from stoker.core.average import mean, median
 
 SAMPLE = 60.0  # s; readings are averaged over this long, against noise and the sensor's steps
 GAP = 600.0  # s without a reading: what came before says nothing any more
@@ -86,8 +87,8 @@ class Reactions:
         """The median of recent rises; of the present one while there is no other."""
         if not self._found:
             return self._rising
-        rate = statistics.median(found.rate for found in self._found)
-        return Process(rate, statistics.median(found.delay for found in self._found))
+        rate = median(found.rate for found in self._found)
+        return Process(rate, median(found.delay for found in self._found))
 
     def slope(self) -> float:
         """K/s over the last minutes; 0 where too little is known."""
@@ -124,7 +125,7 @@ class Reactions:
 
     def _take_sample(self, at: float, on: bool) -> None:
         span = at - self._began
-        sample = Sample(at - span / 2, statistics.fmean(self._readings), min(self._on / span, 1.0))
+        sample = Sample(at - span / 2, mean(self._readings), min(self._on / span, 1.0))
         if on and not self._rise:
             self._before = self._trend()
             self._rise.append(self._start(sample))
@@ -140,7 +141,7 @@ class Reactions:
         if len(self._past) < BEFORE / SAMPLE / 3:
             return 0.0, 0.0
         first, last = self._past[0], self._past[-1]
-        duty = statistics.fmean(sample.duty for sample in self._past)
+        duty = mean(sample.duty for sample in self._past)
         return (last.celsius - first.celsius) / (last.at - first.at), duty
 
     def _start(self, sample: Sample) -> Sample:
@@ -148,8 +149,8 @@ class Reactions:
         recent = [past for past in self._past if past.at > sample.at - RIPPLE]
         if not recent:
             return sample
-        celsius = statistics.fmean(past.celsius for past in recent)
-        ago = sample.at - statistics.fmean(past.at for past in recent)
+        celsius = mean(past.celsius for past in recent)
+        ago = sample.at - mean(past.at for past in recent)
         return sample._replace(celsius=celsius + self._before[0] * ago)
 
     def _end_rise(self) -> None:

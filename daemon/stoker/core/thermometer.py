@@ -6,10 +6,10 @@ become stale. So no leap ever brings heat sooner than silence would take it.
 """
 
 import math
-import statistics
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from stoker.core.average import median
 from stoker.core.messages import Reading, ReadingFailed, Reason
 from stoker.core.settings import Thermometer as Settings
 from stoker.core.settings import stale_by_default
@@ -159,7 +159,7 @@ def together(several: Mapping[str, Thermometer], doubts: Doubts, stale_after: fl
     counting = [fresh[name] for name in by]
     values = [one.celsius for one in counting if one.celsius is not None]
     apart = len(values) == 2 and max(values) - min(values) > OUTLIER
-    celsius = max(values) if apart else statistics.median(values)
+    celsius = max(values) if apart else median(values)
     trouble = counting[0].trouble if len(counting) == 1 else None
     hottest = celsius if len(values) > 2 else max(values)
     return Seen(celsius, min(one.at for one in counting), trouble, hottest, by)

@@ -6,8 +6,9 @@ stands above it. Each level is the median of five readings: two outliers move no
 
 import math
 from collections import deque
-from statistics import median
 from typing import NamedTuple
+
+from stoker.core.average import median
 
 STEPS = 60  # readings in the time that a fall may take; what comes faster is left out, so memory is bounded
 MEDIAN = 5  # readings, odd: with noise of 0.1 K, a fall of 0.5 K is then no chance

@@ -5,11 +5,11 @@ A round trip is the time from a PUBLISH to its PUBACK. The signal of life is one
 
 import threading
 from collections import Counter, deque
-from statistics import median
 from typing import get_args
 
 from msgspec import Struct
 
+from stoker.core.average import median
 from stoker.core.messages import Kind, LinkDown, LinkUp, Message, Notice, Stop
 
 KEPT = 1000  # round trips of one period; more tell nothing new
