@@ -150,8 +150,8 @@ def test_every_address_of_a_name_is_tried_and_looked_up_anew_each_time(
     known = {"broker.example": list[str]()}
     ask = socket.getaddrinfo
 
-    def answer(host: str, *arguments: Any, **more: Any) -> list[Any]:
-        found = [each for name in known.get(host, [host]) for each in ask(name, *arguments, **more)]
+    def answer(host: bytes, *arguments: Any, **more: Any) -> list[Any]:
+        found = [each for name in known.get(host.decode(), [host.decode()]) for each in ask(name, *arguments, **more)]
         if not found:
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         return found

@@ -151,8 +151,8 @@ class Name:
         self._places = places
         monkeypatch.setattr(socket, "getaddrinfo", self._answer)
 
-    def _answer(self, host: str, port: int, *arguments: Any, **more: Any) -> Any:
-        places = self._places if host == "many.example" else [(host, port)]
+    def _answer(self, host: bytes, port: int, *arguments: Any, **more: Any) -> Any:
+        places = self._places if host == b"many.example" else [(host, port)]
         return [found for place in places for found in self._ask(*place, *arguments, **more)]
 
 
