@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from fakes import SimulatedHouse
+from fakes import MIDNIGHT, SimulatedHouse
 from neighbours import Neighbours
+from stoker.core.messages import Now
 from stoker_drivers.mock import Room
 
 HOUR, DAY = 3600.0, 86400.0
@@ -166,6 +167,54 @@ def test_a_stretch_goes_on_over_restarts(minutes: int, end: Callable[[SimulatedH
         house.run(10.0)
 
     assert 5.5 * HOUR < on + house.seconds_on() <= 6 * HOUR
+
+
+class WithoutNetwork(SimulatedHouse):
+    """A Pi has no battery: at each boot its clock shows the same noon again, and nobody sets it right."""
+
+    def now(self) -> Now:
+        self.synchronised = False
+        self.booted = getattr(self, "booted", self.time)
+        return Now(self.time, MIDNIGHT + self.time - self.booted, self.synchronised)
+
+
+@pytest.mark.parametrize("minutes", [15, 50, 120])
+def test_a_stretch_goes_on_over_power_cuts_although_no_clock_tells_how_long_it_was(minutes: int) -> None:
+    details: dict[str, Any] = {"max_on": 6 * HOUR, "runaway_after": 0.0, "target": 25.0}
+    house = WithoutNetwork(room=Room(start=15.0, outside=-10.0, power=700.0), **details)
+    on, began = 0.0, house.time
+    while house.reason != "max-on":
+        if house.time - began >= 60.0 * minutes:
+            on += house.seconds_on()
+            house = WithoutNetwork(room=house.room, remembered=house.memory, begin=house.time + 40.0, **details)
+            began = house.time
+        house.run(10.0)
+        assert on + house.seconds_on() <= 6 * HOUR
+
+
+class Slow(SimulatedHouse):
+    """Its thermometer is read every half hour."""
+
+    due = 0.0
+
+    def read(self) -> None:
+        if self.time >= self.due:
+            self.due = self.time + 1800.0
+            super().read()
+
+
+def test_a_stretch_goes_on_over_deaths_between_two_readings() -> None:
+    """Whoever reads every half hour still has to say every quarter of an hour that the relay is on."""
+    details: dict[str, Any] = {"max_on": 2 * HOUR, "interval": 1800.0, "runaway_after": 0.0, "target": 25.0}
+    house = Slow(room=Room(start=15.0, outside=-10.0, power=700.0), **details)
+    on, began = 0.0, house.time
+    while house.reason != "max-on":
+        if house.time - began >= 1790.0:
+            on += house.seconds_on()
+            house = Slow(room=house.room, remembered=house.memory, begin=house.time + 5.0, **details)
+            began = house.time
+        house.run(10.0)
+        assert on + house.seconds_on() <= 2 * HOUR
 
 
 def test_a_rest_goes_on_over_restarts_and_is_no_longer_for_them() -> None:

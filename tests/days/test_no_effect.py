@@ -1,5 +1,6 @@
 """Runaway: heating that makes no difference ends, latched. A heater that is only too weak goes on heating."""
 
+import itertools
 import math
 import random
 import re
@@ -46,6 +47,25 @@ def test_a_sensor_slips_out_of_the_window(hour: int, within: int) -> None:
     house.run(DAY)
     assert not house.relay.on, "it stays off"
     assert house.cellar_is_well()
+
+
+@pytest.mark.parametrize("min_off", [2800.0, 7200.0])
+def test_a_relay_that_has_to_rest_for_long_hides_no_slipped_sensor(min_off: float) -> None:
+    house = SimulatedHouse(room=Room(start=19.0, outside=0.0, power=1500.0), target=20.0, min_off=min_off)
+    house.connect()
+    house.run(20 * HOUR)
+    house.room.stage("sensor-slipped")
+    house.run_until(lambda: house.said("room/fault") == "runaway", within=14 * HOUR)
+
+
+def test_a_test_keeps_the_relays_minimum_times() -> None:
+    house = SimulatedHouse(room=Room(start=15.0, outside=-18.0, power=700.0), target=20.0, min_on=600.0, min_off=300.0)
+    house.connect()
+    house.run(3 * DAY)
+    switched = house.relay.history
+    assert any("heater-test" in line.text for line in house.log)
+    for (before, on), (after, _) in itertools.pairwise(switched):
+        assert after - before >= (600.0 if on else 300.0)
 
 
 @pytest.mark.parametrize(("seed", "swing"), [(0, 4.0), (3, 4.0), (4, 5.0)])

@@ -177,7 +177,7 @@ def test_a_heater_that_is_only_too_weak_keeps_its_heat_however_often_it_is_resta
     found = restarted(house, 60.0 * minutes, cut, **details)
 
     assert found.house.said("room/fault") == "none"
-    assert found.on > 0.85 * undisturbed.seconds_on()
+    assert found.on > 0.75 * undisturbed.seconds_on(), "a hole ends a test that is under way, and it begins anew"
 
 
 def test_after_a_long_power_cut_the_hours_heated_begin_anew() -> None:
@@ -227,10 +227,31 @@ def test_what_was_reset_is_not_found_again_after_a_restart() -> None:
     assert house.room.air > 19.0
 
 
-@pytest.mark.parametrize("nonsense", ["", "{}", "[1]", '{"until": 1e300, "samples": [], "tested": false}', "\x00"])
+RECORD = '{"until": 1767571190, "samples": [%s], "tested": false}'
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        *("", "{}", "[1]", "\x00", '{"x":' + "[" * 100000, '{"until": 1e300, "samples": [], "tested": false}'),
+        *(RECORD % "[%s, 20.0, true]" % span for span in ("9" * 400, "-300", "1e9")),
+        *(RECORD % "[300, %s, true]" % celsius for celsius in ("1e308", "-1e308", "null")),
+        RECORD % ", ".join(["[300, 20.0, true]"] * 1000),
+    ],
+)
 def test_a_history_that_makes_no_sense_is_forgotten(nonsense: str) -> None:
     house = SimulatedHouse(remembered={"room/history": nonsense}, room=Room(start=15.0))
     house.run(20)
+
+    assert house.relay.on
+
+
+@pytest.mark.parametrize(
+    "nonsense", ["", "[" * 100000, '{"kp":0.3,"ti":0,"lead":900}', '{"kp":1e308,"ti":1e308,"lead":0}']
+)
+def test_gains_that_make_no_sense_are_learnt_anew(nonsense: str) -> None:
+    house = SimulatedHouse(remembered={"room/gains": nonsense}, room=Room(start=15.0), control="pi")
+    house.run(HOUR)
 
     assert house.relay.on
 

@@ -183,6 +183,12 @@ class Evidence:
         self._levels.clear()
         self._start_over()
 
+    def interrupted(self) -> None:
+        """Nobody looked for a while: what was before is not compared with what comes. The hours of heat go on."""
+        self._pulse = None
+        for each in (self._lately, self._heating, self._bends):
+            each.clear()
+
     def _start_over(self) -> None:
         """Nothing is held against the heater for now, and nothing is known of its effect."""
         self._series = None
@@ -259,7 +265,7 @@ class Evidence:
 
     def _plan(self) -> Plan:
         """Long where the room's answer is unknown, but that what falls so steeply can answer quickly as well."""
-        patience, longest = self._patience(), self.settings.runaway_test / 2
+        patience, longest = self._patience(), self._longest()
         shortest = min(max(QUICK, SLOTS * self._slot_length), longest)
         if patience > shortest and not math.isnan(self._fell_from):
             return Plan(STEEP_PULSES, shortest, FAINT_WHERE_QUICK)
@@ -267,6 +273,9 @@ class Evidence:
             return Plan(3, max(longest / 2, shortest), FAINT)
         half = min(max(patience, shortest), longest)
         return Plan(1, half, max(FAINT, EFFECT * math.sqrt(half * QUICK) / 2 / max(self._answers)))
+
+    def _longest(self) -> float:
+        return self.settings.runaway_test / 2
 
     def _note_how_restless(self, mean: Mean) -> None:
         """By how much the course bends while the relay stays on."""
@@ -289,7 +298,9 @@ class Evidence:
     def _examine(self, pulse: Pulse, series: Series, mean: Mean) -> None:
         passed = mean.at - pulse.began - pulse.half * pulse.on
         told = (*pulse.told, f"{mean.celsius:.2f} °C after {span(passed)} {'on again' if pulse.on else 'off'}")
-        if self._otherwise > pulse.half / 2:
+        if pulse.on and not self._on and self._switched.at < pulse.began + pulse.half and passed < self._longest():
+            self._pulse, self._otherwise = pulse._replace(half=mean.at - pulse.began), 0.0  # `min_off` holds it off
+        elif self._otherwise > pulse.half / 2:
             self._heat_on()  # others switch the same heater, or it rests: that was no test
         elif pulse.on and passed >= pulse.half:
             self._weigh(pulse._replace(told=told), series, mean)

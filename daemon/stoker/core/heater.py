@@ -68,7 +68,8 @@ class Heater:
         heard = [wish for number, wish in enumerate(asked) if number in self._asked_by] or asked
         wish = next((wish for wish in heard if wish.on or wish.fault), heard[0])
         decision = self._settle(wish, now)
-        until = min(decision.until, *(wish.until for wish in asked))
+        renew_at = self._stretch.renew_at if self.on and self.settings.max_on else math.inf
+        until = min(decision.until, renew_at, *(wish.until for wish in asked))
         self.decision = decision._replace(until=until)
         return self.decision
 

@@ -2,12 +2,13 @@
 
 Rule: the evidence itself is never kept. What it was fed with is, in samples of some minutes, and after a restart it is
 fed with that again. It is written at the end of a run, and each 20 minutes while it does not get warmer, so a run that
-dies takes the last of it along: the hole is made as small as evidence bears. After a longer break all begins anew.
+dies takes the last of it along: the hole is made as small as evidence bears. What lies before a longer one is not
+compared with what comes, and after the longest all begins anew.
 """
 
 from collections import deque
 from itertools import islice
-from typing import NamedTuple
+from typing import Annotated
 
 import msgspec
 
@@ -23,20 +24,21 @@ READINGS = 3  # that a sample is fed as
 CREDIT = 600  # s of heat that a test's beginning gets, so that what was due by a hair is due again
 
 
-class Sample(NamedTuple):
+class Sample(msgspec.Struct, array_like=True, frozen=True):
     """The mean of the readings of so many seconds, and the relay in that time."""
 
-    span: int
-    celsius: float
+    span: Annotated[int, msgspec.Meta(ge=0, le=86400)]
+    celsius: Annotated[float, msgspec.Meta(ge=-300, le=3000)]
     on: bool
 
 
 class Record(msgspec.Struct):
-    """What is remembered: the samples, of which the last one ended at this Unix time."""
+    """What is remembered: the samples, of which the last one ended at this Unix time, and their thermometers."""
 
     until: float
-    samples: list[Sample]
+    samples: Annotated[list[Sample], msgspec.Meta(max_length=MOST)]
     tested: bool
+    by: tuple[str, ...] = ()
 
 
 class History:
@@ -51,33 +53,37 @@ class History:
         self._seen = 0.0
         self._written = 0.0  # Unix time
         self._tested, self._unwritten = False, 0.0
-        self._to_replay = False
+        self._to_replay = self._interrupted = False
+        self._by: tuple[str, ...] = ()
         if remembered and now:
             self._recall(remembered, now)
 
     def _recall(self, remembered: str, now: Now) -> None:
         try:
             record = msgspec.json.decode(remembered, type=Record)
-        except msgspec.MsgspecError:  # of another version
+        except (msgspec.MsgspecError, RecursionError):  # of another version
             return
         away = max(now.wall - record.until, 0.0)  # a clock that was set back says nothing
         if record.samples and away <= 2 * LAG + self._gap:
             self._samples.extend(record.samples)
             self._ended = self._seen = now.mono - min(away, self._gap / 2)
             self._written, self._tested, self._to_replay = record.until, record.tested, True
+            self._interrupted, self._by = away > LAG, record.by
 
-    def replay(self, evidence: Evidence, by: tuple[str, ...]) -> None:
-        """Once after a start: tell it what the runs before saw, as if by these thermometers."""
+    def replay(self, evidence: Evidence) -> None:
+        """Once after a start: tell it what the runs before saw."""
         if not self._to_replay:
             return
         self._to_replay = False
         at = self._ended - sum(sample.span for sample in self._samples)
         for sample in self._samples:
             for number in range(1, READINGS + 1):
-                evidence.see(Mean(at + sample.span * number / READINGS, sample.celsius), sample.on, True, by)
+                evidence.see(Mean(at + sample.span * number / READINGS, sample.celsius), sample.on, True, self._by)
             at += sample.span
+        if self._interrupted:
+            evidence.interrupted()
 
-    def note(self, reading: Mean, on: bool, wanted: bool, testing: bool) -> None:
+    def note(self, reading: Mean, on: bool, wanted: bool, by: tuple[str, ...], testing: bool) -> None:
         """Take what the evidence is fed with now, and whether it tests the heater."""
         if not wanted or reading.at - self._seen > self._gap:
             self.forget()
@@ -86,7 +92,7 @@ class History:
         if on is not self._on:
             self._end_sample(reading.at)
         self._readings.append(reading.celsius)
-        self._seen, self._on = reading.at, on
+        self._seen, self._on, self._by = reading.at, on, by
         if reading.at - self._ended >= SPACING:
             self._end_sample(reading.at)
         if testing and not self._tested:
@@ -112,7 +118,9 @@ class History:
         if not (due or (stopping and self._unwritten)) or self._rises():
             return None
         self._unwritten, self._written = 0.0, now.wall
-        return msgspec.json.encode(Record(now.at(self._ended).wall, list(self._samples), self._tested)).decode()
+        return msgspec.json.encode(
+            Record(now.at(self._ended).wall, list(self._samples), self._tested, self._by)
+        ).decode()
 
     def _rises(self) -> bool:
         """A heater that is well costs an SD card nothing."""

@@ -42,6 +42,10 @@ class Gains(Struct, frozen=True):
     ti: float = 7200.0  # s in which a constant error adds as much as its proportional part
     lead: float = 900.0  # s that the room goes on as before after the relay was switched
 
+    def possible(self) -> bool:
+        """Whether a room can have them: what is remembered may be of another version, or broken."""
+        return KP[0] <= self.kp <= KP[1] and TI[0] <= self.ti <= TI[1] and 0 <= self.lead <= DELAY[1] + SAMPLE
+
 
 def simc(process: Process, cycle: float) -> Gains:
     """Skogestad's rule (SIMC, Journal of Process Control 13, 2003) for an integrator, as tight as its delay allows.

@@ -430,9 +430,10 @@ class Stoker:
             self._recall_presence(kept)
 
     def _recall_learnt(self, zone: Zone, remembered: Mapping[str, str]) -> None:
-        with contextlib.suppress(msgspec.MsgspecError):  # of another version: it is learnt anew
-            if gains := remembered.get(f"{zone.name}/gains"):
-                zone.tune(msgspec.json.decode(gains, type=Gains))
+        with contextlib.suppress(msgspec.MsgspecError, RecursionError):  # of another version: it is learnt anew
+            told = remembered.get(f"{zone.name}/gains")
+            if told and (gains := msgspec.json.decode(told, type=Gains)).possible():
+                zone.tune(gains)
             if rises := remembered.get(f"{zone.name}/rises"):
                 zone.preheat = Preheat(msgspec.json.decode(rises, type=list[Rise]))
 

@@ -14,6 +14,7 @@ LEASE = 1 / 8  # of max_on
 SHORTEST, LONGEST = 600.0, 5400.0  # s, of a lease
 RENEWED = 1 / 3  # of it, when only so much is left
 SECOND = 1.0  # by so much clocks may differ
+AT_THE_END = 10.0  # s since the relay went off: the end of the run did that
 
 
 class Stretch:
@@ -21,12 +22,14 @@ class Stretch:
 
     def __init__(self, remembered: str | None, now: Now) -> None:
         self.began = self.ended = -math.inf
+        self.renew_at = math.inf  # when another word is due, while the relay is on
         self._goes_on = False  # with the next switching on, unless the relay has rested by then
         self._lease = -math.inf  # Unix time
-        began, until = _times(remembered)
+        began, until, was_on = _recall(remembered)
         if math.isfinite(until - began):
-            self._goes_on, self._lease = True, until
-            known = until if now.wall < began else min(until, now.wall)  # a clock that was set back says nothing
+            right = now.synchronised and now.wall >= began
+            known = min(until, now.wall) if right else until  # in doubt it was on
+            self._goes_on, self._lease = was_on, until if right else -math.inf  # what is in doubt is not drawn twice
             self.ended = now.mono - max(now.wall - until, 0.0)
             self.began = self.ended - max(known - began, 0.0)
 
@@ -46,23 +49,27 @@ class Stretch:
     def lease(self, max_on: float, now: Now) -> str | None:
         """What is to be remembered of a relay that is on, where it is not remembered yet."""
         span = min(max(LEASE * max_on, SHORTEST), LONGEST)
-        if RENEWED * span <= self._lease - now.wall <= span:
-            return None
-        return self._remember(now, now.wall + span)
+        kept = RENEWED * span < self._lease - now.wall <= span
+        text = None if kept else self._remember(now, now.wall + span, on=True)
+        self.renew_at = now.mono + max(self._lease - now.wall - RENEWED * span, SECOND)
+        return text
 
     def end(self, now: Now) -> str | None:
         """What is to be remembered of a relay that is off, so that its rest is known to the second."""
         ended = now.at(self.ended).wall
-        return self._remember(now, ended) if self.length() and abs(self._lease - ended) > SECOND else None
+        if not self.length() or abs(self._lease - ended) <= SECOND:
+            return None
+        return self._remember(now, ended, on=now.mono - self.ended <= AT_THE_END)
 
-    def _remember(self, now: Now, until: float) -> str:
+    def _remember(self, now: Now, until: float, *, on: bool) -> str:
         self._lease = until
-        return f"{now.at(self.began).wall} {until}"
+        return f"{now.at(self.began).wall} {until} {'on' if on else 'off'}"
 
 
-def _times(text: str | None) -> tuple[float, float]:
+def _recall(text: str | None) -> tuple[float, float, bool]:
+    """From when until when, and whether it was on at the end of that run."""
     try:
-        began, until = (float(word) for word in (text or "").split())
+        began, until, state = (text or "").split()
+        return float(began), float(until), state == "on"
     except ValueError:
-        return math.nan, math.nan
-    return began, until
+        return math.nan, math.nan, False

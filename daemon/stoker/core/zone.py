@@ -288,15 +288,15 @@ class Zone:
         if seen.celsius is not None and seen.at > self._seen_at:
             self._before, self.celsius, self._seen_at = self.celsius, seen.celsius, seen.at
             reading = Mean(seen.at, seen.celsius)
-            self.history.replay(self.evidence, seen.by)
+            self.history.replay(self.evidence)
             findings = self.evidence.see(reading, on, wanted, seen.by)
-            self.history.note(reading, on, wanted, bool(findings.testing))
+            self.history.note(reading, on, wanted, seen.by, bool(findings.testing))
 
     def _forbidden(self, verdict: interlocks.Verdict, situation: interlocks.Situation) -> Decision:
         reason = verdict.interlock.reason
         if verdict.latch:
             self.fault = interlocks.Latched(reason, verdict.text)
-        off = Decision(False, reason, verdict.text, fault=True)
+        off = Decision(False, reason, verdict.text, fault=reason is not Reason.HEATER_TEST)
         return (reason is Reason.STALE_TEMPERATURE and self._while_blind(situation, off)) or off
 
     def _while_blind(self, situation: interlocks.Situation, off: Decision) -> Decision | None:
