@@ -181,7 +181,7 @@ def walk(
         yield wall, stamp, what if what in PRESETS else float(what)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(table=tables, place=st.sampled_from(TRANSITIONS), days=st.sampled_from([-2, -1]))
 @example(table={"daily": ["02:30 comfort", "02:45 eco"]}, place=TRANSITIONS[1], days=-1)
 @example(table={"friday": ["02:30 comfort"]}, place=TRANSITIONS[6], days=-1)

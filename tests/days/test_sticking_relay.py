@@ -68,9 +68,9 @@ def test_a_reset_while_it_still_sticks(days: int, restarted: bool) -> None:
     assert not house.stove.on
 
 
-@pytest.mark.parametrize("restarted", [False, True])
-@pytest.mark.parametrize("outside", [3.0, 15.0])
-@pytest.mark.parametrize("hours", [0, 24])
+@pytest.mark.parametrize(
+    ("hours", "outside", "restarted"), [(0, 3.0, False), (0, 15.0, True), (24, 3.0, True), (24, 15.0, False)]
+)
 def test_a_reset_once_it_is_mended(hours: int, outside: float, restarted: bool) -> None:
     house = alarmed()
     house.room.stage("")
