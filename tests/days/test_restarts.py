@@ -177,7 +177,7 @@ def test_a_heater_that_is_only_too_weak_keeps_its_heat_however_often_it_is_resta
     found = restarted(house, 60.0 * minutes, cut, **details)
 
     assert found.house.said("room/fault") == "none"
-    assert found.on > 0.75 * undisturbed.seconds_on(), "a hole ends a test that is under way, and it begins anew"
+    assert found.on > 0.85 * undisturbed.seconds_on()
 
 
 def test_after_a_long_power_cut_the_hours_heated_begin_anew() -> None:

@@ -68,7 +68,7 @@ class History:
             self._samples.extend(record.samples)
             self._ended = self._seen = now.mono - min(away, self._gap / 2)
             self._written, self._tested, self._to_replay = record.until, record.tested, True
-            self._interrupted, self._by = away > LAG, record.by
+            self._interrupted, self._by = away > self._gap, record.by
 
     def replay(self, evidence: Evidence) -> None:
         """Once after a start: tell it what the runs before saw."""
