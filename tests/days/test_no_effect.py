@@ -49,9 +49,9 @@ def test_a_sensor_slips_out_of_the_window(hour: int, within: int) -> None:
     assert house.cellar_is_well()
 
 
-@pytest.mark.parametrize("min_off", [2800.0, 7200.0])
-def test_a_relay_that_has_to_rest_for_long_hides_no_slipped_sensor(min_off: float) -> None:
-    house = SimulatedHouse(room=Room(start=19.0, outside=0.0, power=1500.0), target=20.0, min_off=min_off)
+@pytest.mark.parametrize("times", [{"min_off": 2800.0}, {"min_off": 7200.0}, {"min_on": 3600.0}, {"min_on": 7200.0}])
+def test_a_relay_that_has_to_stay_as_it_is_for_long_hides_no_slipped_sensor(times: dict[str, Any]) -> None:
+    house = SimulatedHouse(room=Room(start=19.0, outside=0.0, power=1500.0), target=20.0, **times)
     house.connect()
     house.run(20 * HOUR)
     house.room.stage("sensor-slipped")

@@ -92,11 +92,17 @@ class Evidence:
     """The bounded history of one zone and its heater. Fed with every reading that is taken, in order.
 
     `doubted`: the evidence of a relay that stuck, when somebody has reset that fault. The room has to cool now.
+    `hold`: s for which the relay stays as it was, on or off, so no half of a pulse is shorter.
     `heated`: an earlier run heated not long ago, so that the drive-off at the start is a switching off like another.
     """
 
     def __init__(
-        self, settings: Settings, stale_after: float = 0.0, doubted: "Evidence | None" = None, heated: bool = False
+        self,
+        settings: Settings,
+        stale_after: float = 0.0,
+        doubted: "Evidence | None" = None,
+        heated: bool = False,
+        hold: float = 0.0,
     ) -> None:
         self.settings = settings
         self.findings = Findings()
@@ -111,7 +117,9 @@ class Evidence:
         self._readings: list[float] = []  # of the slot that is not over
         self._slot_began = math.nan
         self._slot_length = self._slot  # of the last one
-        slots = math.ceil(max(settings.runaway_after, 2 * settings.runaway_test) / self._slot) + 2
+        self._hold = hold
+        self._longest = max(settings.runaway_test / 2, hold)  # s, of half a pulse
+        slots = math.ceil(max(settings.runaway_after, 4 * self._longest) / self._slot) + 2
         self._lately: deque[Mean] = deque(maxlen=slots)  # whatever the relay did
         self._heated = 0.0  # s with heat since it is wanted
         self._heating: deque[tuple[float, Mean]] = deque(maxlen=slots)  # and how warm it was after so much of it
@@ -265,17 +273,14 @@ class Evidence:
 
     def _plan(self) -> Plan:
         """Long where the room's answer is unknown, but that what falls so steeply can answer quickly as well."""
-        patience, longest = self._patience(), self._longest()
-        shortest = min(max(QUICK, SLOTS * self._slot_length), longest)
+        patience, longest = self._patience(), self._longest
+        shortest = min(max(QUICK, self._hold, SLOTS * self._slot_length), longest)
         if patience > shortest and not math.isnan(self._fell_from):
             return Plan(STEEP_PULSES, shortest, FAINT_WHERE_QUICK)
         if math.isinf(patience):
             return Plan(3, max(longest / 2, shortest), FAINT)
         half = min(max(patience, shortest), longest)
         return Plan(1, half, max(FAINT, EFFECT * math.sqrt(half * QUICK) / 2 / max(self._answers)))
-
-    def _longest(self) -> float:
-        return self.settings.runaway_test / 2
 
     def _note_how_restless(self, mean: Mean) -> None:
         """By how much the course bends while the relay stays on."""
@@ -298,9 +303,7 @@ class Evidence:
     def _examine(self, pulse: Pulse, series: Series, mean: Mean) -> None:
         passed = mean.at - pulse.began - pulse.half * pulse.on
         told = (*pulse.told, f"{mean.celsius:.2f} °C after {span(passed)} {'on again' if pulse.on else 'off'}")
-        if pulse.on and not self._on and self._switched.at < pulse.began + pulse.half and passed < self._longest():
-            self._pulse, self._otherwise = pulse._replace(half=mean.at - pulse.began), 0.0  # `min_off` holds it off
-        elif self._otherwise > pulse.half / 2:
+        if self._otherwise > pulse.half / 2:
             self._heat_on()  # others switch the same heater, or it rests: that was no test
         elif pulse.on and passed >= pulse.half:
             self._weigh(pulse._replace(told=told), series, mean)
@@ -311,7 +314,12 @@ class Evidence:
         """Whether the fall since it is off is so clear that there is no need to wait any longer."""
         before, off, now = (self._level(pulse.began + number * passed, passed) for number in (-1, 0, 1))
         answer, clear = 2 * off - before - now, 2 * CLEAR * series.restless * math.sqrt(passed / QUICK)
-        return not pulse.whole and passed >= SLOTS * self._slot_length and answer >= EFFECT and answer >= clear
+        return (
+            not pulse.whole
+            and passed >= max(self._hold, SLOTS * self._slot_length)
+            and answer >= EFFECT
+            and answer >= clear
+        )
 
     def _weigh(self, pulse: Pulse, series: Series, mean: Mean) -> None:
         effects = [(self._bend(pulse.began, pulse.half), self._bend(pulse.began - pulse.half / 2, pulse.half))]

@@ -79,7 +79,7 @@ class Zone:
         self.window = OpenWindow(settings.window.fall or math.inf, settings.window.within, settings.window.suspend)
         self.forbidding: interlocks.Interlock | None = None
         self.fault: interlocks.Latched | None = None
-        self.evidence = Evidence(settings, stale_after)
+        self.evidence = self._new_evidence()
         self.history = self._new_history()
         self.celsius: float | None = None  # what was seen last
         self._before: float | None = None  # the reading before that
@@ -136,7 +136,7 @@ class Zone:
     def _reset(self, fault: interlocks.Latched | None) -> None:
         """With nothing latched, a test of the heater goes on. A doubt of the relay goes on in any case."""
         if fault and fault.reason is Reason.STUCK_ON:
-            self.evidence = Evidence(self.settings, self.stale_after, doubted=self.evidence)
+            self.evidence = self._new_evidence(doubted=self.evidence)
         elif fault:
             self.evidence.reset()
         if fault:
@@ -147,12 +147,19 @@ class Zone:
         """What the run before saw since heat was wanted."""
         self.history = self._new_history(remembered, now)
 
+    def _new_evidence(self, doubted: Evidence | None = None, heated: bool = False) -> Evidence:
+        return Evidence(self.settings, self.stale_after, doubted, heated, self._hold())
+
+    def _hold(self) -> float:
+        """How long the relay may have to stay as it is."""
+        return max(self._heater.min_on, self._heater.min_off)
+
     def _new_history(self, remembered: str | None = None, now: Now | None = None) -> History:
         return History(max(GAP, self.stale_after), remembered, now)
 
     def recall_heat(self) -> None:
         """The run before this one heated not long ago: from its first reading on the relay is watched."""
-        self.evidence = Evidence(self.settings, self.stale_after, heated=True)
+        self.evidence = self._new_evidence(heated=True)
 
     def why_not(self, order: Order) -> str:
         """Why this order can do nothing now, which is for its sender to change; empty where it can."""
@@ -217,7 +224,7 @@ class Zone:
         """Go on with what the readings said, where thermometer, heater and limits are the same as before."""
         if old.settings.window == self.settings.window:
             self.window = old.window
-        if old.settings == self.settings:
+        if (old.settings, old._hold()) == (self.settings, self._hold()):
             self.evidence, self.history, self._seen_at = old.evidence, old.history, old._seen_at
 
     def tune(self, gains: Gains | None) -> None:
