@@ -57,7 +57,6 @@ class App:
         self._heaters: dict[str, HeaterPort] = {}
         self._listeners: dict[str, dict[str, Listener]] = {}
         self._reading = self._read_again = False  # the configuration, anew
-        self._handover: threading.Thread | None = None  # from one link to the next
 
     def run(self) -> int:
         """Keep warm until a signal or a failure ends it. The exit code: 0 when told to stop, 1 after a failure."""
@@ -86,7 +85,7 @@ class App:
         self._backlog.start()
         stack.callback(self._backlog.close, LAST_WRITE)
         self._link = self._new_link(core)
-        stack.callback(self._close_link)
+        stack.callback(self._inbox.see_off, GOODBYE)
         stack.callback(self._stop_metrics)
         stack.callback(self._close_samplers)
         stack.callback(self._close_heaters)
@@ -102,7 +101,7 @@ class App:
         )
         for outcome in outcomes:
             self._loop.handle(outcome)
-        self._link.start()
+        self._inbox.attend(self._link)
         for sampler in self._samplers.values():
             sampler.start()
         self._start_metrics()
@@ -138,7 +137,6 @@ class App:
             subscriptions=[*core.subscriptions(), *self._listeners],
             will=(core.routes.availability, b"offline"),
             backlog=self._backlog,
-            crowded=self._inbox.crowded,
             now=monotonic,
             counters=self._counters,
             order_lifetime=self._config.core.shortest_order_lifetime,
@@ -272,26 +270,10 @@ class App:
             return
         if availability == core.routes.availability:  # otherwise it was cleared a moment ago
             self._link.publish(Publish(availability, b"offline", "state"))
-        self._hand_over(self._new_link(core))
+        self._link.leave(GOODBYE)
+        self._link = self._new_link(core)
+        self._inbox.attend(self._link)  # once the other one has said goodbye
         self._loop.handle(LinkDown("reload", "connecting anew as the configuration now says", 0))
-
-    def _hand_over(self, new: Link) -> None:
-        """Say goodbye on one link and begin with the next, in a thread: it takes time, and nobody here waits for it."""
-        old, before = self._link, self._handover
-
-        def hand_over() -> None:
-            if before:
-                before.join()
-            old.close(GOODBYE)
-            new.start()
-
-        self._link, self._handover = new, threading.Thread(target=hand_over, name="handover", daemon=True)
-        self._handover.start()
-
-    def _close_link(self) -> None:
-        if self._handover:
-            self._handover.join(GOODBYE)
-        self._link.close(GOODBYE)
 
 
 def _same(old: dict[str, DriverChoice], new: dict[str, DriverChoice]) -> set[str]:

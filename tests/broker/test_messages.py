@@ -4,8 +4,6 @@ import re
 import socket
 import ssl
 import sys
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,8 +12,12 @@ import pytest
 from broker.mosquitto import Authority, Mosquitto
 from broker.tiny import TinyBroker, connack, plain, read_packet
 from broker.watching import PATIENCE, MakeLink, MakeObserver
+from stoker import inbox as inbox_module
+from stoker.cli.client import Heard
 from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish
+from stoker.inbox import Inbox, monotonic
 from stoker.link.connection import LARGEST_CORRELATION, LARGEST_PAYLOAD
+from stoker.link.link import Link
 from stoker.link.settings import Tls
 
 
@@ -159,17 +161,18 @@ def test_what_no_proper_broker_would_send_ends_the_connection_and_nothing_else(l
 
 
 def test_a_flood_stays_in_the_socket_while_the_daemon_is_behind(
-    broker: Mosquitto, link: MakeLink, observer: MakeObserver
+    broker: Mosquitto, observer: MakeObserver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    behind = threading.Event()
-    _, heard = link(broker.settings(keepalive=2.0), "orders", crowded=behind.is_set)
-    heard.next(LinkUp)
+    monkeypatch.setattr(inbox_module, "LIMIT", 30)
+    inbox: Inbox[Heard] = Inbox()
+    line = Link(broker.settings(), inbox.put, client_id="stoker-shed", subscriptions=["orders"])
+    inbox.attend(line)
+    assert isinstance(inbox.get(monotonic() + PATIENCE), LinkUp)
     others = observer(broker)
-    behind.set()
     for number in range(300):
         others.say("orders", str(number))
-    mark = len(heard.all)
-    time.sleep(0.3)  # the story is that nothing arrives in it
-    assert len(heard.all) == mark <= 21
-    behind.clear()
-    assert [heard.next(Message).payload for _ in range(300)] == [str(number).encode() for number in range(300)]
+    events = [inbox.get(monotonic() + PATIENCE) for _ in range(300)]
+    assert [event.payload for event in events if isinstance(event, Message)] == [b"%d" % n for n in range(300)]
+    assert not inbox.dropped
+    inbox.see_off(5.0)
+    assert line.all_said

@@ -114,10 +114,10 @@ def test_a_reading_that_arrived_is_logged_in_the_words_of_the_demo(
 def test_a_link_that_fails_by_itself_says_so_and_goes_on_trying(
     broker: Mosquitto, link: MakeLink, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken() -> bool:
+    def broken() -> float:
         raise RuntimeError("the queue is gone")
 
-    _, heard = link(broker.settings(), crowded=broken)
+    _, heard = link(broker.settings(), now=broken)
     for tries in (1, 2):
         assert heard.next(LinkDown) == LinkDown("internal-error", "RuntimeError: the queue is gone", tries)
     assert "Traceback" in caplog.text

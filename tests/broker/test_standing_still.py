@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from broker.mosquitto import Authority, MakeBroker, free_port
+from broker.mosquitto import Authority, MakeBroker
 from broker.tiny import TinyBroker, connack, plain
 from broker.watching import PATIENCE, MakeLink, MakeObserver
 from stoker.core.messages import LinkUp, Message, Publish
@@ -67,10 +67,8 @@ def test_a_name_server_that_hangs_is_left_behind_and_a_few_times_only(
         assert text == "3 tries hang still (looking up 127.0.0.1): no other before one of them ends"
         heard.down("hangs")
         assert resolver.asked == 3 == len(dials())
-        assert hangs_for_a_minute(line)
         heard.down("hangs")
         now = time.monotonic()
-        assert not line.hangs(now), "the link itself gives signs of life"
         assert not line.hangs(now + 3500)
         assert line.hangs(now + 3600), "a fresh process is all that is left to try"
         resolver.mended.set()
@@ -105,52 +103,6 @@ def test_an_end_does_not_wait_for_a_name_server(resolver: Resolver) -> None:
     begin = time.monotonic()
     assert not line.close(5.0)
     assert time.monotonic() - begin < 1
-
-
-def hangs_for_a_minute(line: Link) -> bool:
-    """Whether passes that come each 5 s, and a thread that does as it does, amount to a thread that hangs."""
-    return [line.hangs(1000.0 + 5 * number) for number in range(30)][-1]
-
-
-def test_a_thread_that_hangs_is_seen(link: MakeLink) -> None:
-    stuck, entered, free = threading.Event(), threading.Event(), threading.Event()
-
-    def crowded() -> bool:
-        if stuck.is_set():
-            entered.set()
-            free.wait(PATIENCE)
-        return False
-
-    with TinyBroker({5: connack(0, 5)}) as tiny:
-        line, heard = link(plain(tiny.port), crowded=crowded)
-        heard.next(LinkUp)
-        assert not line.hangs(0.0)
-        stuck.set()
-        line.publish(Publish("event", b"{}", "event"))
-        assert entered.wait(PATIENCE)
-        line.hangs(1000.0)
-        assert not line.hangs(100_000.0), "who was suspended himself knows nothing of the thread"
-        assert hangs_for_a_minute(line)
-        stuck.clear()
-        free.set()
-        line.publish(Publish("event", b"{}", "event"))
-        tiny.wait_for(3, 2)
-        assert not line.hangs(2000.0)
-
-
-def test_a_thread_that_died_is_seen(link: MakeLink, monkeypatch: pytest.MonkeyPatch) -> None:
-    line, heard = link(plain(free_port()))
-    heard.down("connection-refused")
-    monkeypatch.setattr(threading, "excepthook", lambda _: None)
-
-    def die(_line: Link) -> None:
-        raise SystemExit  # what a thread's end without a word is
-
-    monkeypatch.setattr(Link, "_try", die)
-    give_up = time.monotonic() + PATIENCE
-    while not line.hangs(0.0):
-        assert time.monotonic() < give_up
-        time.sleep(0.01)
 
 
 # --- our own standing still -------------------------------------------------------------------------------------------

@@ -27,18 +27,22 @@ class Client:
             self._inbox.put,
             client_id=self.id,
             subscriptions=subscriptions,
-            crowded=self._inbox.crowded,
             now=monotonic,
         )
 
     def __enter__(self) -> Self:
-        self.link.start()
+        self._inbox.attend(self.link)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.link.close(2.0)
+        self.leave(2.0)
+
+    def leave(self, timeout: float) -> bool:
+        """Say what is left. Whether the broker has acknowledged all of it."""
+        self._inbox.see_off(timeout)
+        return self.link.all_said
 
     def hear(self, until: float) -> Iterator[Heard]:
         """Everything that comes in, until the monotonic time `until`."""

@@ -23,7 +23,7 @@ def main(arguments: Namespace) -> int:
     with Client(config) as client:
         client.connect(TIMEOUT)
         client.publish(Publish(arguments.topic, os.fsencode(arguments.payload), kind))
-        if not client.link.close(TIMEOUT):
+        if not client.leave(TIMEOUT):
             print(f"the broker did not acknowledge {arguments.topic}", file=sys.stderr)
             return Exit.FAILED
     print(f"published {readable(os.fsencode(arguments.payload))} to topic {arguments.topic}")

@@ -16,7 +16,7 @@ from stoker.inbox import monotonic
 from stoker.link import words
 from stoker.link.dial import Dial
 from stoker.link.settings import Mqtt
-from stoker.link.waker import Waker
+from stoker.link.waker import Wait, Waker
 from stoker.link.words import LinkError
 
 WITHIN = 20.0  # seconds for each step
@@ -44,10 +44,10 @@ def way(mqtt: Mqtt) -> Iterator[Finding]:
     else:
         yield Finding(f"name {host}", Verdict.GOOD, ", ".join(sorted({str(place[4][0]) for place in found})))
     with closing(Waker()) as waker:
-        dial, until = Dial(mqtt, waker), monotonic() + WITHIN
+        dial, until = Dial(mqtt, waker.set), monotonic() + WITHIN
         dial.start()
         while not dial.done and monotonic() < until:
-            time.sleep(0.02)
+            waker.sleep(Wait(until))
         what = f"way to {words.place(mqtt)}"
         if not dial.done:
             yield Finding(what, Verdict.BAD, f"{dial.step} hangs for {WITHIN:g} s", "is a firewall between?")

@@ -10,7 +10,7 @@ import math
 import select
 import socket
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import takewhile
 from time import monotonic
 from typing import Any, Literal, NamedTuple, cast
@@ -21,7 +21,7 @@ from stoker.core.messages import Message, Notice, Publish
 from stoker.link import words
 from stoker.link.dial import Reached
 from stoker.link.settings import Mqtt, ping_after
-from stoker.link.waker import Waker
+from stoker.link.waker import Wait
 from stoker.link.websocket import FrameError
 from stoker.link.without import without
 from stoker.link.words import LinkError
@@ -83,7 +83,6 @@ class Connection:
         will: tuple[str, bytes] | None,
         terms: Terms,
         lifetime: float,
-        waker: Waker,
         now: Callable[[], float],
     ) -> None:
         self.terms = terms  # once accepted, no more than the broker says
@@ -96,7 +95,6 @@ class Connection:
         self._settings = settings
         self._version: Version = version
         self._client_id = client_id
-        self._waker = waker
         self._now = now
         self._ping_after = math.inf  # seconds of silence; until CONNACK the caller keeps the time
         self._asked = 0.0
@@ -143,8 +141,8 @@ class Connection:
         client.connect(*self._settings.address, int(self._settings.keepalive), **_connect_options(self._version))
         self._looked = self._lived = self._now()
 
-    def turn(self, until: float, reading: bool = True) -> None:
-        """Send what is to be sent, sleep until time.monotonic() is `until`, bytes come or the waker is set, and read.
+    def turn(self, until: float, reading: bool = True) -> Generator[Wait, int]:
+        """Send what is to be sent, wait until time.monotonic() is `until` or bytes come, and read.
 
         Without `reading`, what comes in stays in TCP.
         """
@@ -153,8 +151,8 @@ class Connection:
         sock = self._socket()
         pending = reading and getattr(sock, "pending", int)() > 0  # taken from TCP already: poll would not see it
         until = min(until, self._ping_due, monotonic() + min(LONGEST_SLEEP, self._settings.keepalive))
-        events = self._poll(sock, 0.0 if pending else until, reading)
-        self._waker.clear()
+        wanted = (select.POLLIN if reading else 0) | (select.POLLOUT if self._client.want_write() else 0)
+        events = yield Wait(0.0 if pending else until, sock, wanted)
         self._must_be_awake()
         if pending or events & ~select.POLLOUT:
             self._read()
@@ -191,12 +189,12 @@ class Connection:
         """End these subscriptions in the next `turn`."""
         self._client.unsubscribe(list(names))
 
-    def goodbye(self, until: float) -> None:
+    def goodbye(self, until: float) -> Generator[Wait, int]:
         """Send DISCONNECT, so that the broker forgets the will."""
         self._client.disconnect()
         with contextlib.suppress(LinkError):  # paho closes the socket as soon as it is sent
             while monotonic() < until:
-                self.turn(until, reading=False)
+                yield from self.turn(until, reading=False)
 
     def close(self) -> None:
         """Let the socket go, without a word where `goodbye` did not come first."""
@@ -242,15 +240,6 @@ class Connection:
             self.arrived.clear()
             text = f"this program stood still for {stood:.0f} s: what came meanwhile is too old to be obeyed"
             raise LinkError("stood-still", text)
-
-    def _poll(self, sock: socket.socket, until: float, reading: bool) -> int:
-        poll = select.poll()
-        poll.register(self._waker, select.POLLIN)
-        wanted = (select.POLLIN if reading else 0) | (select.POLLOUT if self._client.want_write() else 0)
-        if wanted:
-            poll.register(sock, wanted)
-        ready = dict(poll.poll(max(0, math.ceil((until - monotonic()) * 1000))))
-        return ready.get(sock.fileno(), 0)
 
     def _read(self) -> None:
         try:

@@ -8,7 +8,7 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, zip_longest
 from time import monotonic
 from typing import Any, NamedTuple
@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 from stoker.link import http, login, proxy, websocket, words
 from stoker.link import settings as told
 from stoker.link.settings import Mqtt
-from stoker.link.waker import Waker
 from stoker.link.words import LinkError
 
 TCP_TIMEOUT = 10.0  # seconds for an address of a name ...
@@ -65,17 +64,17 @@ class Reached(NamedTuple):
 
 
 class Dial:
-    """One try. `start` it and wait until it is `done`: it sets the waker then. `give_up` instead, where it hangs.
+    """One try. `start` it and wait until it is `done`: it calls `wake` then. `give_up` instead, where it hangs.
 
     `turn`: which of the name's addresses is the first, counted on without end; once done, the last that was tried.
     """
 
-    def __init__(self, settings: Mqtt, waker: Waker, turn: int = 0) -> None:
+    def __init__(self, settings: Mqtt, wake: Callable[[], None], turn: int = 0) -> None:
         self.place = words.place(settings)
         self.turn = turn
         self.step = "reading the files"
         self._settings = settings
-        self._waker = waker
+        self._wake = wake
         self._lock = threading.Lock()  # around `_outcome` and `_given_up`
         self._outcome: Reached | Exception | None = None
         self._given_up = False
@@ -121,7 +120,7 @@ class Dial:
             self._outcome = outcome
             if self._given_up and isinstance(outcome, Reached):
                 outcome.sock.close()
-        self._waker.set()
+        self._wake()
 
     def _reach(self) -> Reached:
         settings = self._settings

@@ -1,17 +1,17 @@
-"""The line to the broker: a thread that never gives up on it.
+"""The line to the broker, which it never gives up on.
 
-Rule: paho runs in this thread only, and all that comes in leaves through one `put`. For ever: connect, subscribe,
-serve, and after any failure a random pause (`backoff.py`). The thread wakes for bytes, for something to say and for
-the keepalive, and for nothing else.
+Rule: all that comes in leaves through one `put`. For ever: connect, subscribe, serve, and after any failure a random
+pause (`backoff.py`). It never waits: it goes on, step by step, in the thread of who waits for it (the daemon's one
+queue, so an order crosses no thread on its way in or out), and tells what for: bytes, something to say, a time.
 """
 
+import contextlib
 import logging
 import math
-import select
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
@@ -19,13 +19,13 @@ from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish, Sto
 from stoker.core.settings import ORDER_LIFETIME
 from stoker.link import words
 from stoker.link.backoff import LASTED, Pace, Turns
-from stoker.link.connection import LONGEST_SLEEP, PACKET_OVERHEAD, Connection, Terms, Version
+from stoker.link.connection import PACKET_OVERHEAD, Connection, Terms, Version
 from stoker.link.counters import Counters, Figures
 from stoker.link.dial import Dial, Reached
 from stoker.link.outbox import Outbox, forget
 from stoker.link.settings import Mqtt
 from stoker.link.subscriptions import REFUSED, Subscriptions
-from stoker.link.waker import Waker
+from stoker.link.waker import Wait, Waker
 from stoker.link.wellformed import is_filter, is_topic
 from stoker.link.words import LinkError
 
@@ -39,10 +39,7 @@ CONNACK_WITHIN = 10.0  # seconds after TCP and TLS stand
 FOR_NOW = frozenset({0x80, 0x97})  # of a PUBACK: an unspecified error, a quota; it may be gone in a minute
 FILTERS_AT_ONCE = 8  # in one SUBSCRIBE; AWS IoT Core hangs up on more
 STAND_WITHIN = 30.0  # seconds that we are not online, because the broker refuses a subscription
-SIGN_WITHIN = 120.0  # seconds; a thread that has given no sign of life for so long hangs
-LONGEST_LOOK = 5.0  # seconds between two looks at it that count: who was away himself knows no more
 ACKNOWLEDGED_WITHIN = 30.0  # seconds, or a keepalive if that is shorter
-CROWDED_PAUSE = 0.05  # seconds until the link looks again whether it may read
 PAST_PAUSE = 1.0  # seconds between two messages of the past, which live ones always overtake
 PAST_REFUSED_PAUSE = 60.0  # seconds until a message of the past that the broker refused is tried again
 GOODBYE_SHARE = 0.8  # of the time that `close` allows goes to what is still to be said, the rest to DISCONNECT
@@ -62,14 +59,20 @@ GUESS_WITHIN = 2.0  # seconds; nor is one that thinks before (a cluster without 
 
 log = logging.getLogger("stoker.link")
 
+Done = TypeVar("Done")
+Steps = Generator[Wait, int, Done]
+"""Work that waits by yielding what for, and is told the events that came."""
 
-def never() -> bool:
-    """Nobody is crowded."""
-    return False
+
+def nobody() -> None:
+    """Nobody sleeps here."""
 
 
 class Link:
-    """Make it, `start` it, and `close` it when the daemon goes. Every other method is for any thread."""
+    """Make it, and have it attended: `begin`, then `go_on` each time that what it waits for has come, then `leave`.
+
+    Or `start` it in a thread of its own, and `close` it. Every other method is for any thread.
+    """
 
     def __init__(  # noqa: PLR0913 - what is optional is named
         self,
@@ -80,7 +83,6 @@ class Link:
         subscriptions: Sequence[str],
         will: tuple[str, bytes] | None = None,
         backlog: "Backlog | None" = None,
-        crowded: Callable[[], bool] = never,
         now: Callable[[], float] = monotonic,
         counters: Counters | None = None,
         order_lifetime: float = ORDER_LIFETIME,
@@ -89,7 +91,6 @@ class Link:
         self._put = put
         self._client_id = client_id
         self._will = will
-        self._crowded = crowded
         self._now = now
         self._order_lifetime = order_lifetime
         self._lock = threading.Lock()  # around the outbox
@@ -97,15 +98,14 @@ class Link:
         self._counters = counters or Counters()
         self._outbox = Outbox(backlog.keep if backlog else forget, self._counters.dropped)
         self._wanted = tuple(dict.fromkeys(subscriptions))
-        self._waker = Waker()
-        self._end = math.inf  # when `close` wants to be done
-        self._all_said = False  # at the end, and acknowledged
-        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
-        self._signs: int = 0  # of life, given by the thread
-        self._seen: int = 0  # of them, by who looks for them; when last; and for how long there was no new one
-        self._looked, self._silent = math.inf, 0.0
+        self.stirred = False  # it has something to do, whatever it waits for
+        self.waits: Wait | None = None  # for what; None before the beginning and after the end
+        self.all_said = False  # at the end, and acknowledged
+        self._wake: Callable[[], None] = nobody
+        self._steps = self._run()
+        self._thread: threading.Thread | None = None
+        self._end = math.inf  # when `leave` wants to be done
         self._stuck_since = math.inf  # by `now`: since then nothing but hanging tries
-        # from here on the thread's own
         self._settings = self._brokers[0]  # of the broker in turn
         self._turns = Turns(len(self._brokers), settings.reconnect_max)
         self._tries = 0
@@ -121,9 +121,62 @@ class Link:
         self._past_due = math.inf  # when the next message of the past may be said
         self._greeted = False  # the newest state was said
 
+    # --- for who attends to it ----------------------------------------------------------------------------------------
+
+    def begin(self, wake: Callable[[], None]) -> None:
+        """Begin to connect. `wake`, from any thread, makes whoever attends look whether it is `stirred`."""
+        self._wake = wake
+        self.go_on(None)
+
+    def go_on(self, events: int | None = 0) -> None:
+        """Do what is to be done now: its time has come, it is stirred, or its socket is ready for these events."""
+        self.stirred = False
+        try:
+            self.waits = self._steps.send(events)  # type: ignore[arg-type]  # the first is None
+        except StopIteration:
+            self.waits = None
+
+    def leave(self, timeout: float) -> None:
+        """Say what is left, disconnect so that the will stays silent, and end within `timeout` seconds.
+
+        Until the end messages that come are still put, and nothing afterwards.
+        """
+        self._end = min(self._end, monotonic() + timeout)
+        self._stir()
+
+    def abandon(self) -> None:
+        """It has had its time. What is left is past."""
+        self._steps.close()
+        self.waits = None
+        self._give_up_saying()
+
+    def _give_up_saying(self) -> None:
+        with self._lock:
+            self._outbox.offline()
+
+    # --- in a thread of its own ---------------------------------------------------------------------------------------
+
     def start(self) -> None:
         """Begin to connect. Returns at once."""
+        self._thread = threading.Thread(target=self._alone, name="link", daemon=True)
         self._thread.start()
+
+    def _alone(self) -> None:
+        with contextlib.closing(Waker()) as waker:
+            self.begin(waker.set)
+            while self.waits:
+                self.go_on(waker.sleep(Wait(0.0) if self.stirred else self.waits))
+        self.abandon()
+
+    def close(self, timeout: float) -> bool:
+        """Leave, and wait for it. Whether the broker has acknowledged all that was left."""
+        self.leave(timeout)
+        if self._thread and self._thread.is_alive():
+            self._thread.join(timeout)
+        self._give_up_saying()  # also where the thread hangs
+        return self.all_said
+
+    # --- for any thread -----------------------------------------------------------------------------------------------
 
     def publish(self, *effects: Publish) -> None:
         """Say this now. A state is said anew after each connection, and the past goes to the backlog.
@@ -135,12 +188,12 @@ class Link:
         with self._lock:
             sayable = [self._outbox.add(effect, monotonic()) for effect in effects]
         if any(sayable):
-            self._waker.set()
+            self._stir()
 
     def subscribe(self, subscriptions: Sequence[str]) -> None:
         """From now on these topic filters and no others."""
         self._wanted = tuple(dict.fromkeys(subscriptions))
-        self._waker.set()
+        self._stir()
 
     def figures(self, new_period: bool = False) -> Figures:
         """What was counted so far; see `Counters.figures`."""
@@ -152,56 +205,35 @@ class Link:
         dropped = counted.dropped | {"backlog": counted.dropped["backlog"] + past.dropped_total}
         return replace(counted, backlog=past.waiting, backlog_oldest=past.oldest, dropped=dropped)
 
-    def close(self, timeout: float) -> bool:
-        """Say what is left, disconnect so that the will stays silent, and end within `timeout` seconds.
-
-        Returns whether the broker has acknowledged all of it. Until the end messages that come are still put, and
-        nothing afterwards. A thread that hangs in the name server or in TLS is left behind.
-        """
-        self._end = min(self._end, monotonic() + timeout)
-        self._waker.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
-        with self._lock:
-            self._outbox.offline()  # what is left is past, also where the thread hangs
-        if not self._thread.is_alive():
-            self._waker.close()
-        return self._all_said
-
     def hangs(self, now: float) -> bool:
-        """Whether only a fresh process can help: the thread is dead, or gives no sign of life, or all its tries hang.
+        """Whether only a fresh process can help: all tries to reach the broker hang, for long."""
+        return now - self._stuck_since >= HANGING_ENDS
 
-        To be asked again and again with `now`. A pause of the whole program is not held against the thread.
-        """
-        seen = self._signs
-        self._silent += min(max(0.0, now - self._looked), LONGEST_LOOK)
-        self._looked = now
-        if seen != self._seen or self._closing:
-            self._seen, self._silent = seen, 0.0
-        dead = self._signs > 0 and not self._closing and not self._thread.is_alive()
-        return dead or self._silent >= SIGN_WITHIN or now - self._stuck_since >= HANGING_ENDS
+    def _stir(self) -> None:
+        self.stirred = True
+        self._wake()
 
-    # --- the thread ---------------------------------------------------------------------------------------------------
+    # --- step by step -------------------------------------------------------------------------------------------------
 
     @property
     def _closing(self) -> bool:
         return self._end < math.inf
 
-    def _run(self) -> None:
+    def _run(self) -> Steps[None]:
         while not self._closing:
             try:
-                self._try()
+                yield from self._try()
             except Exception as error:  # a bug here costs the broker for a while, never the heating
                 log.exception("the link to the broker failed")
                 self._tries += 1
                 self._tell(LinkDown("internal-error", f"{type(error).__name__}: {error}", self._tries))
-                self._pause(0.0, "person")
+                yield from self._pause(0.0, "person")
 
-    def _try(self) -> None:
+    def _try(self) -> Steps[None]:
         """Connect, serve until the line breaks, report that, and pause."""
         self._up_since = math.inf
         self._settings = self._brokers[self._turns.current]
-        failure = self._connect()
+        failure = yield from self._connect()
         if failure is None or self._closing:
             return
         if self._up_since == math.inf:  # what takes TCP need not be a broker that works: the next address, if any
@@ -213,7 +245,7 @@ class Link:
         if failure.reason == "closed" and 0 < lasted < LASTED:  # Mosquitto 2.0 gives no reason when it throws one out
             text += f", soon after it was made: does another client use the client id {self._client_id!r}?"
         self._tell(LinkDown(failure.reason, text, self._tries))
-        self._pause(lasted, failure.pace, self._named(failure.elsewhere))
+        yield from self._pause(lasted, failure.pace, self._named(failure.elsewhere))
 
     def _named(self, elsewhere: Sequence[str]) -> int | None:
         """Which of our own brokers the broker sends us to. To others we do not go: they would get the password."""
@@ -223,12 +255,12 @@ class Link:
                     return index
         return None
 
-    def _connect(self) -> LinkError | None:
+    def _connect(self) -> Steps[LinkError | None]:
         failures: list[LinkError] = []
         quick = False
         for version in (versions := self._versions()):
             began = monotonic()
-            failure = self._agree(version)
+            failure = yield from self._agree(version)
             quick = monotonic() - began < GUESS_WITHIN
             if failure is None or failure.reason not in OTHER_VERSION:
                 return failure
@@ -238,16 +270,16 @@ class Link:
             failures.append(failure)
         if failures[-1].reason == "closed-early" and quick and self._will and self._tries % GUESS_EACH == 0:
             for terms in SILENT_ABOUT_WILL:
-                failure = self._converse(versions[-1], terms)
+                failure = yield from self._converse(versions[-1], terms)
                 if failure is None or failure.reason != "closed-early":
                     return failure
         return min(failures, key=lambda failure: failure.reason == "protocol")  # of two, what else was wrong
 
-    def _agree(self, version: Version) -> LinkError | None:
+    def _agree(self, version: Version) -> Steps[LinkError | None]:
         """Converse on the terms that the broker has; on the best again with each connection, since it may have more."""
         terms = Terms()
         while True:
-            failure = self._converse(version, terms)
+            failure = yield from self._converse(version, terms)
             less = terms
             if failure and failure.reason == "no-retain":
                 less = terms._replace(retained=False) if terms.retained else terms._replace(will=False)
@@ -263,23 +295,15 @@ class Link:
             return (chosen,)
         return ("3.1.1", "5") if self._settings.address in self._refuse_5 else ("5", "3.1.1")
 
-    def _pause(self, lasted: float, pace: Pace, instead: int | None = None) -> None:
+    def _pause(self, lasted: float, pace: Pace, instead: int | None = None) -> Steps[None]:
         """After a failure, until the next broker's turn, or until `close`."""
         until = monotonic() + self._turns.failed(monotonic(), lasted, pace, instead)
         while not self._closing and monotonic() < until:
-            self._nap(until)
-
-    def _nap(self, until: float) -> None:
-        """Sleep until then, or until the waker is set; never for long, as a sign of life."""
-        self._signs += 1
-        poll = select.poll()
-        poll.register(self._waker, select.POLLIN)
-        poll.poll(math.ceil(min(LONGEST_SLEEP, max(0.0, until - monotonic())) * 1000))
-        self._waker.clear()
+            yield Wait(until)
 
     # --- one connection -----------------------------------------------------------------------------------------------
 
-    def _converse(self, version: Version, terms: Terms) -> LinkError | None:
+    def _converse(self, version: Version, terms: Terms) -> Steps[LinkError | None]:
         line = Connection(
             self._settings,
             version,
@@ -287,16 +311,15 @@ class Link:
             will=self._will,
             terms=terms,
             lifetime=self._order_lifetime,
-            waker=self._waker,
             now=self._now,
         )
         self._subscriptions, self._refused_topics = Subscriptions(), set()
         try:
-            line.open(self._dial())
-            self._meet(line, version)
+            line.open((yield from self._dial()))
+            yield from self._meet(line, version)
             while not self._closing:
-                self._turn(line, self._mind(line))
-            self._take_leave(line)
+                yield from self._turn(line, self._mind(line))
+            yield from self._take_leave(line)
         except LinkError as failure:
             if self._subscriptions.unanswered:
                 self._subscribe_otherwise(failure)
@@ -318,7 +341,7 @@ class Link:
         failure.text += " without an answer to our subscriptions: does it forbid one of our topics?"
         failure.text += f" The next try asks for QoS {self._quality}"
 
-    def _dial(self) -> Reached:
+    def _dial(self) -> Steps[Reached]:
         """A way to the broker. What hangs on it is left behind."""
         self._hanging = [dial for dial in self._hanging if dial.running]
         place = words.place(self._settings)
@@ -330,10 +353,10 @@ class Link:
             raise LinkError("hangs", f"{MOST_HANGING} tries hang still ({steps}): no other before one of them ends")
         self._stuck_since = math.inf
         until = monotonic() + DIAL_WITHIN
-        dial = Dial(self._settings, self._waker, self._address.get(place, 0))
+        dial = Dial(self._settings, self._stir, self._address.get(place, 0))
         dial.start()
         while not dial.done and not self._closing and monotonic() < until:
-            self._nap(until)
+            yield Wait(until)
         self._address[place] = dial.turn
         if dial.done:
             return dial.reached()
@@ -341,7 +364,7 @@ class Link:
         self._hanging.append(dial)
         raise LinkError("hangs", f"no way to {place}: {dial.step} hangs for {DIAL_WITHIN:g} s")
 
-    def _meet(self, line: Connection, version: Version) -> None:
+    def _meet(self, line: Connection, version: Version) -> Steps[None]:
         """Up once the broker has accepted us and every subscription stands: who is online hears orders.
 
         A subscription that the broker refuses is tried again for STAND_WITHIN, since a cluster that has lost a node
@@ -353,7 +376,7 @@ class Link:
         while not line.accepted and not self._closing:
             if monotonic() >= until:
                 raise LinkError("no-answer", f"{broker} takes the connection and says nothing: is it an MQTT broker?")
-            self._turn(line, until)
+            yield from self._turn(line, until)
         until = monotonic() + STAND_WITHIN
         while not self._closing:
             self._mind_subscriptions(line)
@@ -365,7 +388,7 @@ class Link:
                 self._up(broker, version)
                 self._tell_of_terms(line.terms)
                 return
-            self._turn(line, min(until, self._in_time(), self._subscriptions.next_retry(self._wanted)))
+            yield from self._turn(line, min(until, self._in_time(), self._subscriptions.next_retry(self._wanted)))
 
     def _up(self, broker: str, version: Version) -> None:
         self._tries, self._up_since, self._quality = 0, monotonic(), 1
@@ -385,24 +408,20 @@ class Link:
             self._tell(Notice("broker-lacks", words.lacks(self._settings, *terms)))
         self._terms[place] = terms
 
-    def _take_leave(self, line: Connection) -> None:
+    def _take_leave(self, line: Connection) -> Steps[None]:
         now = monotonic()
         until = now + GOODBYE_SHARE * (self._end - now)
         while self._up_since < math.inf and monotonic() < until:
             due = self._mind(line)
             if self._outbox.empty:
                 break
-            self._turn(line, min(until, due))
-        self._all_said = self._up_since < math.inf and self._outbox.empty and not self._refused_topics
-        line.goodbye(self._end)
+            yield from self._turn(line, min(until, due))
+        self.all_said = self._up_since < math.inf and self._outbox.empty and not self._refused_topics
+        yield from line.goodbye(self._end)
 
-    def _turn(self, line: Connection, until: float) -> None:
-        self._signs += 1
-        crowded = not self._closing and self._crowded()
-        if crowded:
-            until = min(until, monotonic() + CROWDED_PAUSE)
+    def _turn(self, line: Connection, until: float) -> Steps[None]:
         try:
-            line.turn(until, reading=not crowded)
+            yield from line.turn(until)
         finally:
             arrived, line.arrived = line.arrived, []
             for message in arrived:

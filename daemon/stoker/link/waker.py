@@ -1,14 +1,26 @@
-"""Wakes a thread that sleeps in poll(): a pipe, and the promise that hardly more than a byte waits in it."""
+"""Sleeping in poll(), and being woken by another thread: a pipe in which hardly more than a byte ever waits."""
 
 import contextlib
+import math
 import os
+import select
 import threading
+from time import monotonic
+from typing import Any, NamedTuple
 
 PIPED = 64  # bytes; more than ever wait
 
 
+class Wait(NamedTuple):
+    """What is waited for: that time.monotonic() is `until`, or that `sock` is ready for these events of poll()."""
+
+    until: float
+    sock: Any = None
+    events: int = 0
+
+
 class Waker:
-    """`set` comes from any thread, never blocks and never raises; the sleeping thread polls `fileno` and clears it."""
+    """`set` comes from any thread, never blocks and never raises; one thread sleeps here, or polls `fileno` itself."""
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
@@ -37,6 +49,17 @@ class Waker:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._read, PIPED)
             self._is_set = False
+
+    def sleep(self, wait: Wait) -> int:
+        """Until that happens, or until woken. The events that the socket is ready for."""
+        poll = select.poll()
+        poll.register(self._read, select.POLLIN)
+        if wait.events:
+            poll.register(wait.sock, wait.events)
+        seconds = wait.until - monotonic()
+        ready = dict(poll.poll(None if math.isinf(seconds) else max(0, math.ceil(seconds * 1000))))
+        self.clear()
+        return ready.get(wait.sock.fileno(), 0) if wait.events else 0
 
     def close(self) -> None:
         """Give the pipe back, once nobody polls it any more."""
