@@ -1,5 +1,6 @@
 """What the stories at the broker are made of: brokers, links and observers, all ended when the test ends."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,9 @@ from broker.mosquitto import Authority, MakeBroker, Mosquitto
 from broker.watching import Heard, MakeLink, MakeObserver, Observer
 from stoker.link.link import Link
 from stoker.link.settings import Mqtt
+
+# What a shell starts in the background ignores Ctrl-C, and so would every daemon in the stories.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

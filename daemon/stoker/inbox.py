@@ -119,8 +119,9 @@ class Inbox(Generic[Event]):
             self._waker.sleep(Wait(until))
             return
         guest = self._guests[0]
-        waits = guest.waits or Wait(0.0)
-        events = self._waker.sleep(waits._replace(until=0.0 if guest.stirred else min(until, waits.until)))
+        waits, events = guest.waits or Wait(0.0), 0
+        if not guest.stirred:
+            events = self._waker.sleep(Wait(min(until, waits.until), waits.sock, waits.events))
         if events or guest.stirred or time.monotonic() >= waits.until:
             guest.go_on(events)
             self._part()

@@ -28,7 +28,7 @@ from stoker.core.stoker import Stoker
 from stoker.core.topics import json
 from stoker.devices import Loaded
 from stoker.heaters import HeaterPort
-from stoker.inbox import Inbox
+from stoker.inbox import Inbox, monotonic
 from stoker.link.counters import Figures as LinkFigures
 from stoker_drivers.interfaces import Listener, SensorError
 
@@ -138,9 +138,9 @@ class Loop:
 
     def _look_after(self) -> None:
         """A deadline is kept however much comes in, and what had to be dropped is told."""
-        if self.core.next_deadline() <= self._inbox.now().mono:
+        if self.core.next_deadline() <= monotonic():
             self.handle(Tick())
-        now = self._inbox.now().mono
+        now = monotonic()
         if self._link.hangs(now):
             self._inbox.put(Stop("the link to the broker hangs", failed=True))
         for port in self.heaters.values():
@@ -152,8 +152,8 @@ class Loop:
 
     def _end(self, stop: Stop) -> Stop:
         """A heater that does not obey is driven off again for a while before the program ends, unless it hangs."""
-        until = self._inbox.now().mono + LAST_TRIES
-        while (stuck := self.core.not_off()) and (now := self._inbox.now().mono) < until:
+        until = monotonic() + LAST_TRIES
+        while (stuck := self.core.not_off()) and (now := monotonic()) < until:
             if all(self.heaters[name].hangs(now) for name in stuck):
                 break
             self._inbox.get(until=now + LAST_TRIES_PAUSE)

@@ -17,8 +17,9 @@ ALIVE = "stoker/shed/alive"
 
 
 def warm(**zone: Any) -> SimulatedHouse:
-    """A house at 21 °C that needs no heat, connected."""
+    """A house at 21 °C that needs no heat, as it has read, connected."""
     house = SimulatedHouse(room=Room(start=21.0, noise=0.0), **zone)
+    house.read()
     house.connect()
     return house
 
@@ -63,7 +64,6 @@ def test_it_wakes_nobody_whose_readings_wake_him_anyway() -> None:
 
 def test_a_device_that_nothing_wakes_is_woken_once_a_minute() -> None:
     house = warm(interval=3600.0)
-    house.read()
     ticks = 0
     for _ in range(60):
         wait = house.core.next_deadline() - house.time
@@ -76,7 +76,6 @@ def test_a_device_that_nothing_wakes_is_woken_once_a_minute() -> None:
 
 def test_while_nobody_would_hear_it_rests() -> None:
     house = warm(interval=3600.0)
-    house.read()
     assert house.core.next_deadline() == house.time + 60
     house.disconnect()
     assert house.core.next_deadline() > house.time + 60

@@ -203,10 +203,14 @@ class Presence:
 
     def next_expiry(self) -> float:
         """The monotonic time at which something known expires next, and `expire` is due; infinity for never."""
+        if not self._known:
+            return math.inf
         return min((self._known[person].at + self.expire_after for person in self._current()), default=math.inf)
 
     def expire(self, now: float) -> list[str]:
         """Who became unknown since the last look."""
+        if not self._known:
+            return []
         expired = [person for person in self._current() if self.where(person, now) == "unknown"]
         self._expired.update(expired)
         return sorted(expired)

@@ -65,6 +65,7 @@ OUTSIDE_STALE = 7200.0  # seconds; weather changes slowly
 PRESENCE_LAG = 0.1  # of expire_after; what is remembered of people is at most so old, and an SD card is spared
 SAME = ("event", "zone", "thermometer", "heater", "person", "topic", "reason")
 """Events with the same of these are the same event again."""
+STATE_EVERY = 1.0  # seconds at least between two of `state`, all of whose parts are said at once on their own topics
 LINK_DOWN_REPEAT = 3600.0  # seconds; while the broker is away the log says so again at most this often
 
 
@@ -114,6 +115,7 @@ class Stoker:
         self._explained: dict[str, tuple[object, ...]] = {}  # zone -> what only `state` says of it
         self._not_understood: dict[str, str] = {}  # person -> why, as the log last said it
         self._changed = True  # something that `state` doesn't show yet
+        self._state_due = -math.inf  # when it may be said again
         self._awaited: set[str] = set()  # heaters whose driver has not answered yet
         self._to_say: dict[str, Zone] = {}
         self._to_confirm: set[str] = set()  # topics
@@ -176,7 +178,8 @@ class Stoker:
         if self._stopping:
             return math.inf
         looks = (heater.decision.until for heater in self.heaters.values())
-        return min([self._pulse.deadline, self.presence.next_expiry(), *looks])
+        state = self._state_due if self._changed else math.inf
+        return min([self._pulse.deadline, self.presence.next_expiry(), state, *looks])
 
     def subscriptions(self) -> list[str]:
         """The topics on which orders come in."""
@@ -520,7 +523,7 @@ class Stoker:
             if self._stopping:
                 continue
             heater = self.heaters[name]
-            heater.decide([self._ask(zone) for zone in zones], self._now.mono)
+            heater.decide([self._ask(zone, stuck) for zone in zones], self._now.mono)
             if heater.must_switch(self._now.mono):
                 self._switch(name)
         if self._stuck() != stuck:
@@ -529,9 +532,9 @@ class Stoker:
     def _stuck(self) -> list[str]:
         return [zone.name for zone in self.zones.values() if zone.fault and zone.fault.reason is Reason.STUCK_ON]
 
-    def _ask(self, zone: Zone) -> Decision:
+    def _ask(self, zone: Zone, stuck: list[str]) -> Decision:
         before, latched = zone.forbidding, zone.fault
-        elsewhere = ", ".join(name for name in self._stuck() if name != zone.name)
+        elsewhere = ", ".join(name for name in stuck if name != zone.name)
         relay, now = self.heaters[zone.settings.heater].relay(self._now.mono), self._now.mono
         around = interlocks.Around(relay, self._restarts.text(now), elsewhere)
         several = {name: self.thermometers[name] for name in self._of(zone.name)}
@@ -698,6 +701,7 @@ class Stoker:
     def _say_online(self) -> None:
         """After each connection everything is said anew: the broker may have forgotten it."""
         self._said.clear()
+        self._state_due = -math.inf
         self._say(self.routes.availability, b"online")
         self._pulse.start(self._now.mono)
         self._say_alive()
@@ -723,9 +727,9 @@ class Stoker:
             self._retain(topic, payload)
 
     def _say_state(self) -> None:
-        if not self._changed:
+        if not self._changed or (self._now.mono < self._state_due and not self._stopping):
             return
-        self._changed = False
+        self._changed, self._state_due = False, self._now.mono + STATE_EVERY
         state = {
             "device": self.settings.device,
             "time": topics.stamp(self._now.wall),

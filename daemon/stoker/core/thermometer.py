@@ -151,6 +151,9 @@ def together(several: Mapping[str, Thermometer], doubts: Doubts, stale_after: fl
     Where two disagree nobody knows which is wrong: the warmer counts, which heats less. Where none is fresh, the
     freshest of the stale.
     """
+    if len(several) == 1:  # as in most houses
+        ((name, one),) = several.items()
+        return _alone(name, one, stale_after, now)
     trusted = {name: one for name, one in several.items() if name not in doubts.outvoted} or several
     fresh = _fresh(trusted, stale_after, now)
     if not fresh:
@@ -165,8 +168,16 @@ def together(several: Mapping[str, Thermometer], doubts: Doubts, stale_after: fl
     return Seen(celsius, min(one.at for one in counting), trouble, hottest, by)
 
 
+def _alone(name: str, one: Thermometer, stale_after: float, now: float) -> Seen:
+    if one.celsius is None or now >= one.at + stale_after:
+        return one.seen()
+    return Seen(one.celsius, one.at, one.trouble, one.celsius, (name,))
+
+
 def outliers(several: Mapping[str, Thermometer], before: Doubts, seen: Seen, stale_after: float, now: float) -> Doubts:
     """Those with a fresh reading that differs by more than `OUTLIER` from what counts."""
+    if len(several) == 1:
+        return before  # it differs from nobody
     if not seen.by or seen.celsius is None:
         return before._replace(liars=before.outvoted)
     fresh = _fresh(several, stale_after, now)

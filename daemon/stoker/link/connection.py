@@ -11,6 +11,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import lru_cache
 from itertools import takewhile
 from time import monotonic
 from typing import Any, Literal, NamedTuple, cast
@@ -175,6 +176,8 @@ class Connection:
 
     def fits(self, publish: Publish) -> bool:
         """Whether the broker takes a packet of this size."""
+        if self.largest == math.inf:
+            return True
         texts = (publish.topic.encode(), publish.payload, publish.reply_to.encode(), publish.correlation)
         return sum(map(len, texts)) + PACKET_OVERHEAD <= self.largest
 
@@ -389,8 +392,8 @@ def _connect_options(version: Version) -> dict[str, Any]:
 
 def _publish_properties(publish: Publish) -> Any:
     expires_in = publish.expires_in or (READING_EXPIRES_IN if publish.kind == "reading" else 0)
-    if not (publish.correlation or publish.reply_to or expires_in):
-        return None
+    if not (publish.correlation or publish.reply_to):
+        return _expiring(expires_in) if expires_in else None
     properties = _Properties(PacketTypes.PUBLISH)
     if publish.correlation:
         properties.CorrelationData = publish.correlation
@@ -398,6 +401,14 @@ def _publish_properties(publish: Publish) -> Any:
         properties.ResponseTopic = publish.reply_to
     if expires_in:
         properties.MessageExpiryInterval = expires_in
+    return properties
+
+
+@lru_cache(maxsize=1)
+def _expiring(seconds: int) -> Any:
+    """A reading's, each time the same: paho's take long to make."""
+    properties = _Properties(PacketTypes.PUBLISH)
+    properties.MessageExpiryInterval = seconds
     return properties
 
 

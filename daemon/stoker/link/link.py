@@ -440,13 +440,14 @@ class Link:
             oldest = self._outbox.oldest_sent
         patience = min(self._settings.keepalive, ACKNOWLEDGED_WITHIN)
         acknowledged = math.inf if oldest is None else oldest + patience
-        now, broker = monotonic(), words.place(self._settings)
-        if now >= acknowledged:
+        due = min(acknowledged, self._subscriptions.suback_due)
+        if monotonic() < due:
+            return due
+        broker = words.place(self._settings)
+        if due == acknowledged:
             text = f"{broker} has fallen silent: no acknowledgement for {patience:g} s"
             raise LinkError("no-acknowledgement", text)
-        if now >= self._subscriptions.suback_due:
-            raise LinkError("no-answer", f"{broker} does not answer a subscription")
-        return min(acknowledged, self._subscriptions.suback_due)
+        raise LinkError("no-answer", f"{broker} does not answer a subscription")
 
     def _mind_acknowledgements(self, line: Connection) -> None:
         acknowledged, line.acknowledged = line.acknowledged, []
@@ -463,6 +464,8 @@ class Link:
                 log.debug("Just published %s to topic %s", publish.payload.decode(errors="replace"), publish.topic)
 
     def _mind_subscriptions(self, line: Connection) -> None:
+        if not line.subscribed and self._subscriptions.settled(self._wanted):
+            return
         now, wanted, standing = monotonic(), self._wanted, self._subscriptions
         subscribed, line.subscribed = line.subscribed, []
         for packet, codes in subscribed:

@@ -6,7 +6,7 @@ more seldom, for as long as it is wanted.
 
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 RETRY_AFTER = 1.0  # seconds until a subscription that was refused is asked for again; the bound doubles each time
 RETRY_MOST = 30.0  # seconds
@@ -46,6 +46,10 @@ class Subscriptions:
         gone = sorted(self._standing.difference(wanted))
         self._standing.difference_update(gone)
         return gone
+
+    def settled(self, wanted: Collection[str]) -> bool:
+        """Whether there is nothing to ask for, to wait for or to end."""
+        return not self._asked and len(self._standing) == len(wanted) and self._standing.issuperset(wanted)
 
     def asked(self, packet: int, names: Sequence[str], now: float) -> None:
         """A SUBSCRIBE went out for these."""
@@ -88,8 +92,8 @@ class Subscriptions:
     @property
     def suback_due(self) -> float:
         """When the oldest SUBACK has to be here."""
-        return min((since for _, since in self._asked.values()), default=math.inf) + SUBACK_WITHIN
+        return min(since for _, since in self._asked.values()) + SUBACK_WITHIN if self._asked else math.inf
 
-    def next_retry(self, wanted: Iterable[str]) -> float:
+    def next_retry(self, wanted: Collection[str]) -> float:
         """When the next refused filter is to be asked for again."""
-        return min((self._retry[name] for name in wanted if name in self._retry), default=math.inf)
+        return min((at for name, at in self._retry.items() if name in wanted), default=math.inf)

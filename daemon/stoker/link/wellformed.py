@@ -1,8 +1,11 @@
 """What a broker would close the connection for: topics and filters that MQTT does not allow (MQTT 5, 1.5.4 and 4.7)."""
 
+from functools import lru_cache
+
 TOPIC_BYTES = 65535
 
 
+@lru_cache(maxsize=256)
 def is_topic(topic: str) -> bool:
     """Whether something may be published there."""
     return _is_text(topic) and not set(topic) & {"+", "#"}
