@@ -188,6 +188,14 @@ def test_an_acknowledgement_of_nothing_is_nothing() -> None:
     assert online().acknowledged(7) is None
 
 
+def test_an_acknowledgement_of_an_earlier_connection_is_none() -> None:
+    outbox = online()
+    outbox.sent(7, Publish("event", b"{}", "event"), 0.0)
+    outbox.offline()
+    outbox.online()
+    assert outbox.acknowledged(7) is None
+
+
 @settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.tuples(kinds, st.text(max_size=3))), st.integers(1, 60))
 def test_never_holds_more_than_its_bounds(story: list[tuple[Kind, str]], repeat: int) -> None:

@@ -53,7 +53,6 @@ class Counters:
         self._round_trips = 0
         self._round_trip_seconds = 0.0
         self._period: deque[float] = deque(maxlen=KEPT)
-        self._sent: dict[int, float] = {}  # packet id -> when
 
     def note(self, event: Message | LinkUp | LinkDown | Notice | Stop) -> None:
         """Count what happened."""
@@ -61,7 +60,6 @@ class Counters:
             match event:
                 case LinkUp():
                     self._connects += 1
-                    self._sent.clear()  # packet ids begin anew
                 case LinkDown(reason):
                     self._failures[reason] += 1
                 case Message(duplicate=True):
@@ -69,19 +67,12 @@ class Counters:
                 case _:
                     pass
 
-    def sent(self, packet: int, now: float) -> None:
-        """A PUBLISH went out."""
+    def acknowledged(self, seconds: float) -> None:
+        """A PUBACK came, so many seconds after its PUBLISH."""
         with self._lock:
-            self._sent[packet] = now
-
-    def acknowledged(self, packet: int, now: float) -> None:
-        """Its PUBACK came."""
-        with self._lock:
-            if (since := self._sent.pop(packet, None)) is None:
-                return
             self._round_trips += 1
-            self._round_trip_seconds += now - since
-            self._period.append(now - since)
+            self._round_trip_seconds += seconds
+            self._period.append(seconds)
 
     def dropped(self, kind: str) -> None:
         """Something of this kind will never be said."""

@@ -452,15 +452,16 @@ class Link:
     def _mind_acknowledgements(self, line: Connection) -> None:
         acknowledged, line.acknowledged = line.acknowledged, []
         for packet, code in acknowledged:
-            self._counters.acknowledged(packet, monotonic())
             with self._lock:
-                publish = self._outbox.acknowledged(packet)
-            if publish is None:
+                found = self._outbox.acknowledged(packet)
+            if found is None:
                 continue
+            publish, since = found
+            self._counters.acknowledged(monotonic() - since)
             self._go_on_with_past(publish, code)
             if code >= REFUSED:
                 self._refused(publish, "publish-refused", words.denial(code), for_now=code in FOR_NOW)
-            elif publish.kind == "reading":
+            elif publish.kind == "reading" and log.isEnabledFor(logging.DEBUG):
                 log.debug("Just published %s to topic %s", publish.payload.decode(errors="replace"), publish.topic)
 
     def _mind_subscriptions(self, line: Connection) -> None:
@@ -504,7 +505,6 @@ class Link:
             self._refused(publish, "too-large", f"the broker takes no packet above {line.largest} bytes")
         else:
             packet = line.publish(publish)
-            self._counters.sent(packet, monotonic())
             with self._lock:
                 self._outbox.sent(packet, publish, monotonic())
             return True

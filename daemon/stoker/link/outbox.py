@@ -91,10 +91,9 @@ class Outbox:
         """It went to the broker under this packet id, which has to be acknowledged."""
         self._sent[packet] = publish, now
 
-    def acknowledged(self, packet: int) -> Publish | None:
-        """The broker answered for this packet."""
-        publish, _ = self._sent.pop(packet, (None, 0.0))
-        return publish
+    def acknowledged(self, packet: int) -> tuple[Publish, float] | None:
+        """The broker answered for this packet: what it was, and when it was sent."""
+        return self._sent.pop(packet, None)
 
     def refused(self, publish: Publish, for_now: bool) -> None:
         """The broker does not take it, as somebody has told. `for_now`: perhaps later, so what can be past is."""
