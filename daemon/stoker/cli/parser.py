@@ -156,7 +156,7 @@ def _reset(command: Command) -> None:
         "Look first for what caused it: while that is still so, the fault comes again.",
     )
     reset.add_argument("zone", metavar="ZONE")
-    reset.add_argument("--timeout", type=float, default=10.0, metavar="S", help="seconds to wait (default: 10)")
+    reset.add_argument("--timeout", type=_seconds, default=10.0, metavar="S", help="seconds to wait (default: 10)")
 
 
 def _status(command: Command) -> None:
