@@ -57,6 +57,7 @@ class Ds18b20:
         self._options = options
         self._tree = Path(options.tree)
         self._read_before = ""
+        self._made: tuple[str, Any] = "", None  # a name, and the library's sensor of it
         self._resolution_tried = False
 
     def read(self) -> float:
@@ -90,11 +91,21 @@ class Ds18b20:
             raise SensorError("library-missing", text) from error
 
     @functools.cached_property
+    def _families(self) -> frozenset[str]:
+        """The chips that the library knows, as their names begin."""
+        return frozenset(f"{sensor.value:02x}" for sensor in self._library.Sensor)
+
+    @functools.cached_property
     def _sensor_class(self) -> Any:
         """The library's class, as one of our own: it keeps its tree in the class, and two trees must not mix."""
         return type("Sensor", (self._library.W1ThermSensor,), {"BASE_DIRECTORY": self._tree})
 
     def _sensor(self, name: str) -> Any:
+        if self._made[0] != name:
+            self._made = name, self._make(name)
+        return self._made[1]
+
+    def _make(self, name: str) -> Any:
         # With type and id given, the library looks at this one sensor: a broken neighbour cannot hide it.
         family, _, serial = name.partition("-")
         try:
@@ -131,8 +142,7 @@ class Ds18b20:
             raise SensorError("no-sensor", text) from error
         except OSError as error:
             raise SensorError("bus-error", f"1-wire bus {self._tree}: {error.strerror}") from error
-        families = {f"{sensor.value:02x}" for sensor in self._library.Sensor}
-        return sorted(name for name in listed if (match := _NAME.fullmatch(name)) and match[1] in families)
+        return sorted(name for name in listed if (match := _NAME.fullmatch(name)) and match[1] in self._families)
 
     def _set_resolution(self, name: str, path: Path, config: int | None) -> None:
         """Write the resolution where the chip has another: once, as a clone may be fixed at 12 bit."""
