@@ -119,9 +119,10 @@ class Inbox(Generic[Event]):
             self._waker.sleep(Wait(until))
             return
         guest = self._guests[0]
-        waits, events = guest.waits or Wait(0.0), 0
-        if not guest.stirred:
-            events = self._waker.sleep(Wait(min(until, waits.until), waits.sock, waits.events))
+        waits = guest.waits or Wait(0.0)
+        # A stirred guest is told what came, too: before it judges who is late, it must have read.
+        due = 0.0 if guest.stirred else min(until, waits.until)
+        events = self._waker.sleep(Wait(due, waits.sock, waits.events))
         if events or guest.stirred or time.monotonic() >= waits.until:
             guest.go_on(events)
             self._part()

@@ -170,8 +170,7 @@ class Loop:
     def carry_out(self, effects: list[Effect]) -> None:
         """Do them in order. What a driver answers goes to the core before the next effect is carried out.
 
-        What is to be said is handed over together, and before anything that may take its time: the link's thread is
-        woken once.
+        What is to be said is handed over together, in its order.
         """
         words: list[Publish] = []
         for effect in effects:

@@ -12,13 +12,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker.mosquitto import MakeBroker, Mosquitto
+from broker.mosquitto import MakeBroker, Mosquitto, free_port
 from broker.proxy import Proxy
 from broker.tiny import TinyBroker, connack, plain
 from broker.watching import MakeLink, MakeObserver, Observer
 from stoker.archive import Archive
 from stoker.backlog import Backlog
-from stoker.core.messages import Kind, LinkUp, Now, Publish
+from stoker.cli.client import Heard
+from stoker.core.messages import Kind, LinkDown, LinkUp, Now, Publish
+from stoker.inbox import Inbox
 from stoker.link import link as module
 from stoker.link.link import Link
 
@@ -191,6 +193,17 @@ def test_a_daemon_that_ends_without_a_broker_says_it_after_the_next_start(
     heard.next(LinkUp)
     say(line, "state", "online")
     assert [record["payload"] for record in wait_for_records(others, 4)] == ["1", "2", "3", "the last word"]
+
+
+def test_the_newest_reading_outlives_an_end_between_two_tries(backlog: MakeBacklog) -> None:
+    past, inbox = backlog(), Inbox[Heard]()
+    line = Link(plain(free_port()), inbox.put, client_id="shed", subscriptions=[], backlog=past)
+    inbox.attend(line)
+    while not isinstance(inbox.get(), LinkDown):
+        pass
+    say(line, "reading", "the newest")  # which waits for a line that is made at once
+    inbox.see_off(5.0)
+    assert past.waiting == 1
 
 
 def test_a_new_link_goes_on_where_the_old_one_had_to_stop(

@@ -20,7 +20,9 @@ import pytest
 from broker.mosquitto import Authority, MakeBroker
 from broker.tiny import TinyBroker, connack, plain
 from broker.watching import PATIENCE, MakeLink, MakeObserver
+from stoker.cli.client import Heard
 from stoker.core.messages import LinkUp, Message, Publish
+from stoker.inbox import Inbox, monotonic
 from stoker.link import backoff
 from stoker.link import link as link_module
 from stoker.link.link import Link
@@ -106,6 +108,20 @@ def test_an_end_does_not_wait_for_a_name_server(resolver: Resolver) -> None:
 
 
 # --- our own standing still -------------------------------------------------------------------------------------------
+
+
+def test_a_broker_that_answered_while_a_driver_took_its_time_has_not_fallen_silent(mosquitto: MakeBroker) -> None:
+    broker, inbox = mosquitto(users=None).start(), Inbox[Heard]()
+    line = Link(broker.settings(keepalive=1.0), inbox.put, client_id="shed", subscriptions=[])
+    inbox.attend(line)
+    assert isinstance(inbox.get(monotonic() + PATIENCE), LinkUp)
+    line.publish(Publish("TEMPERATURE", b"20.15", "reading"))
+    assert inbox.get(until=0.0) is None, "it goes out, and its answer is not waited for"
+    time.sleep(1.2)  # the story is that nobody reads that answer in time
+    line.publish(Publish("TEMPERATURE", b"20.16", "reading"))
+    assert inbox.get(monotonic() + 0.5) is None
+    inbox.see_off(5.0)
+    assert line.all_said
 
 
 @pytest.mark.parametrize("websockets", [False, True])

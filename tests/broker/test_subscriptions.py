@@ -4,6 +4,7 @@ Who is online hears orders. So we are not before every subscription stands, unle
 """
 
 import json
+import math
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from broker.mosquitto import MakeBroker, Mosquitto
 from broker.tiny import TinyBroker, connack, plain
 from broker.watching import MakeLink, MakeObserver
 from stoker.core.messages import LinkUp, Message, Notice
-from stoker.link.subscriptions import FOR_GOOD, Subscriptions
+from stoker.link.subscriptions import FOR_GOOD, REFUSED, Subscriptions
 
 PLUGIN = "mosquitto_dynamic_security.*"
 PLACES = ("/usr/lib", "/usr/lib/*", "/usr/local/lib", "/opt/homebrew/lib")
@@ -185,3 +186,14 @@ def test_a_broker_that_hangs_up_on_subscriptions_with_qos_1_is_asked_for_qos_0(l
         tiny.hang_up()
         heard.next(LinkUp)
         assert [body[-1] for _, body in tiny.received(8)] == [1, 0, 1]
+
+
+def test_who_was_refused_asks_again_when_the_question_before_is_answered() -> None:
+    standing = Subscriptions(lambda: 1.0)
+    standing.asked(1, ["a", "b"], 0.0)
+    standing.answered(1, [REFUSED, REFUSED], 0.0)
+    due = standing.next_retry(["a", "b"])
+    standing.asked(2, ["a"], due)
+    assert standing.next_retry(["a", "b"]) == math.inf, "until then nobody needs to look at the clock"
+    standing.answered(2, [1], due + 5)
+    assert standing.next_retry(["a", "b"]) == due

@@ -44,9 +44,9 @@ def way(mqtt: Mqtt) -> Iterator[Finding]:
     else:
         yield Finding(f"name {host}", Verdict.GOOD, ", ".join(sorted({str(place[4][0]) for place in found})))
     with closing(Waker()) as waker:
-        dial, until = Dial(mqtt, waker.set), monotonic() + WITHIN
+        dial, until = Dial(mqtt, waker.set), time.monotonic() + WITHIN
         dial.start()
-        while not dial.done and monotonic() < until:
+        while not dial.done and time.monotonic() < until:
             waker.sleep(Wait(until))
         what = f"way to {words.place(mqtt)}"
         if not dial.done:

@@ -134,7 +134,7 @@ class Link:
         try:
             self.waits = self._steps.send(events)  # type: ignore[arg-type]  # the first is None
         except StopIteration:
-            self.waits = None
+            self.abandon()
 
     def leave(self, timeout: float) -> None:
         """Say what is left, disconnect so that the will stays silent, and end within `timeout` seconds.
@@ -145,7 +145,7 @@ class Link:
         self._stir()
 
     def abandon(self) -> None:
-        """It has had its time. What is left is past."""
+        """Its time is over. What is left is past."""
         self._steps.close()
         self.waits = None
         self._give_up_saying()
@@ -165,8 +165,7 @@ class Link:
         with contextlib.closing(Waker()) as waker:
             self.begin(waker.set)
             while self.waits:
-                self.go_on(waker.sleep(Wait(0.0) if self.stirred else self.waits))
-        self.abandon()
+                self.go_on(waker.sleep(self.waits._replace(until=0.0) if self.stirred else self.waits))
 
     def close(self, timeout: float) -> bool:
         """Leave, and wait for it. Whether the broker has acknowledged all that was left."""

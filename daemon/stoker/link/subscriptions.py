@@ -95,5 +95,7 @@ class Subscriptions:
         return min(since for _, since in self._asked.values()) + SUBACK_WITHIN if self._asked else math.inf
 
     def next_retry(self, wanted: Collection[str]) -> float:
-        """When the next refused filter is to be asked for again."""
+        """When the next refused filter is to be asked for again; one question at a time."""
+        if self._asked:
+            return math.inf
         return min((at for name, at in self._retry.items() if name in wanted), default=math.inf)

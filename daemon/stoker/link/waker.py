@@ -44,11 +44,11 @@ class Waker:
         """Let the thread sleep again. Look for what was set after this, not before.
 
         Without the lock, which whoever woke us still holds; so the byte first: what is set meanwhile is looked for yet.
+        Its byte may come afterwards: it wakes the thread once more, for nothing.
         """
-        if self._is_set:
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._read, PIPED)
-            self._is_set = False
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._read, PIPED)
+        self._is_set = False
 
     def sleep(self, wait: Wait) -> int:
         """Until that happens, or until woken. The events that the socket is ready for."""
@@ -58,7 +58,8 @@ class Waker:
             poll.register(wait.sock, wait.events)
         seconds = wait.until - monotonic()
         ready = dict(poll.poll(None if math.isinf(seconds) else max(0, math.ceil(seconds * 1000))))
-        self.clear()
+        if self._is_set or self._read in ready:
+            self.clear()
         return ready.get(wait.sock.fileno(), 0) if wait.events else 0
 
     def close(self) -> None:
