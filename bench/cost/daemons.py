@@ -26,7 +26,6 @@ class Daemon(NamedTuple):
     order: str
     report: str
     files: Mapping[str, str] = MappingProxyType({})
-    newest_alone: bool = False  # of states that follow each other at once
     past: str = ""  # where readings come that could not be said in their time: a topic of stoker's alone
 
 
@@ -120,7 +119,6 @@ def stoker() -> Daemon:
         f"{room}/set",
         room,
         {"stoker.toml": DEVICE + ROOM},
-        newest_alone=True,
         past="stoker/bench/backlog",
     )
 

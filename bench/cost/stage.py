@@ -20,7 +20,6 @@ from cost.daemons import Daemon
 
 WATCHDOG = 10.0  # seconds, as in stoker.service
 PATIENCE = 30.0  # seconds that a daemon may take for anything that it does at all
-NEWEST = 0.001  # seconds after which no further report is on its way
 STALL = 5.0  # seconds in which nothing happens to the relay, though there are orders
 USER, OBSERVER = "shed", "observer"
 
@@ -247,27 +246,21 @@ class Stage:
     def flood(self, count: int, window: int) -> float:
         """Give so many orders, never more than `window` unanswered; the seconds until the last was obeyed and reported.
 
-        Of one that reports the newest state alone all is answered once all is obeyed and no report comes any more.
         SkippedError as from `obeyed`.
         """
-        before, given, answered, switched = self.relay.stat().st_size, 0, 0, 0
+        given, answered = 0, 0
         begun = moved = time.perf_counter()
         with self.obeyed(count):
             while answered < count:
                 if (room := min(window - (given - answered), count - given)) > 0:
                     self.client.publish(self.daemon.order, [_word((given + k) % 2 == 0) for k in range(room)])
                     given += room
-                reports = sum(topic == self.daemon.report for topic, _ in self.client.poll(NEWEST))
-                now, already, switched = time.perf_counter(), switched, self.relay.stat().st_size - before
-                if reports or switched > already:
+                reports = sum(topic == self.daemon.report for topic, _ in self.client.poll(STALL))
+                now, answered = time.perf_counter(), answered + reports
+                if reports:
                     moved = now
-                if not self.daemon.newest_alone:
-                    answered += reports
-                elif switched >= given and now - moved > NEWEST:
-                    answered = given
-                if now - moved > STALL:
-                    text = f"of {given} orders {switched} were obeyed and {answered} answered"
-                    raise SkippedError(f"{self.daemon.name}: {text}, and no more")
+                elif now - moved > STALL:
+                    raise SkippedError(f"{self.daemon.name}: of {given} orders {answered} were answered, and no more")
         self.quiet(0.3)
         return moved - begun
 
