@@ -9,6 +9,7 @@ from broker.mosquitto import MakeBroker, Mosquitto
 from broker.tiny import TinyBroker, connack, plain
 from broker.watching import MakeLink, MakeObserver
 from stoker.core.messages import LinkDown, LinkUp, Message, Publish
+from stoker.link import backoff
 
 
 def test_states_are_retained_and_nothing_else_is(broker: Mosquitto, link: MakeLink, observer: MakeObserver) -> None:
@@ -112,12 +113,14 @@ def test_a_reading_that_arrived_is_logged_in_the_words_of_the_demo(
 
 
 def test_a_link_that_fails_by_itself_says_so_and_goes_on_trying(
-    broker: Mosquitto, link: MakeLink, caplog: pytest.LogCaptureFixture
+    broker: Mosquitto, link: MakeLink, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(backoff.BASES, "person", 0.5)
+
     def broken() -> float:
-        raise RuntimeError("the queue is gone")
+        raise RuntimeError("the clock is gone")
 
     _, heard = link(broker.settings(), now=broken)
     for tries in (1, 2):
-        assert heard.next(LinkDown) == LinkDown("internal-error", "RuntimeError: the queue is gone", tries)
+        assert heard.next(LinkDown) == LinkDown("internal-error", "RuntimeError: the clock is gone", tries)
     assert "Traceback" in caplog.text
