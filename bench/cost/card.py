@@ -81,7 +81,7 @@ class Device(SimulatedHouse):
         for effect in effects:
             if isinstance(effect, Publish):
                 self.outbox.add(effect, self.time)
-        while publish := self.outbox.take(self.time):
+        while self.broker.connected and (publish := self.outbox.take(self.time)):
             self.outbox.sent(1, publish, self.time)
             self.outbox.acknowledged(1)
 

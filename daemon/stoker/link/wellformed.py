@@ -3,14 +3,16 @@
 from functools import lru_cache
 
 TOPIC_BYTES = 65535
+ASKED_AGAIN = 1024  # topics; the same are looked at with each publication, and with each SUBSCRIBE
 
 
-@lru_cache(maxsize=256)
+@lru_cache(ASKED_AGAIN)
 def is_topic(topic: str) -> bool:
     """Whether something may be published there."""
     return _is_text(topic) and not set(topic) & {"+", "#"}
 
 
+@lru_cache(ASKED_AGAIN)
 def is_filter(text: str) -> bool:
     """Whether one may subscribe to it: `+` and `#` stand alone in their level, `#` in the last."""
     *before, last = text.split("/")
