@@ -40,7 +40,7 @@ deb: $(VENV)/made.stamp ## the Debian packages for amd64 and arm64, into dist/
 soak: debian-packages $(VENV)/test.stamp ## 20 minutes of random faults (ARGS="--minutes 1 --seed 7", ARGS=--figures)
 	@PYTHONPATH=daemon:drivers:tests $(BIN)/python -m soak $(ARGS)
 
-bench: $(VENV)/bench.stamp ## what it costs beside others, 20 minutes (ARGS="--rounds 1", ARGS=growth, ARGS=card, --write)
+bench: $(VENV)/bench.stamp ## what it costs beside others, half an hour (ARGS="--rounds 1", ARGS=growth, ARGS=card, --write)
 	@scripts/debian-packages $(DEBIAN_PACKAGES) $(BENCH_PACKAGES) || echo "(without the daemons that need them)"
 	@PYTHONPATH=daemon:drivers:tests:bench $(BIN)/python -m cost $(ARGS)
 

@@ -3,8 +3,8 @@
     make bench ARGS="growth [CURVE...] [--write]"
 
 Each curve is measured at some points, one after another, and what is said of it is how steep it is at its end: 1 is
-linear, 0 is flat. With --write it goes into growth/, a chart for each curve and one table. All of it takes a quarter of
-an hour.
+linear, 0 is flat. With --write it goes into growth/, a chart for each curve and one table. All of it takes ten
+minutes.
 """
 
 import importlib
@@ -36,6 +36,15 @@ KEPT = 500_000  # records; more cannot be configured
 ORDERS, STEP = 1_000_000, 50_000
 LOOK = 10.0  # seconds
 LAST = WORK / "growth.json"
+
+ABOUT = """\
+What it costs when there is more, each point measured once, by `make bench ARGS="growth --write"` on the machine
+of the README's table. `power`: by which power of how much there is the cost grows at the curve's end; 1 is
+linear, 0 is flat. Of 10^6 records of the past half are kept, which is the most that can be configured. Charts:
+[zones](zones.png), [thermometers](thermometers.png), [interval](interval.png), [backlog](backlog.png),
+[orders](orders.png).
+
+"""
 
 THERMOMETER = """
 [thermometers.inside{0}]
@@ -198,7 +207,7 @@ def write(curves: Curves) -> None:
     """Bring growth/ to what was measured."""
     folder = HERE / "growth"
     folder.mkdir(exist_ok=True)
-    (folder / "growth.md").write_text(table(curves))
+    (folder / "growth.md").write_text(ABOUT + table(curves))
     for name, points in curves.items():
         plot(name, points, folder / f"{name}.png")
 

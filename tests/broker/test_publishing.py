@@ -2,14 +2,18 @@
 
 import logging
 import time
+import tracemalloc
+from pathlib import Path
 
 import pytest
 
 from broker.mosquitto import MakeBroker, Mosquitto
 from broker.tiny import TinyBroker, connack, plain
 from broker.watching import MakeLink, MakeObserver
-from stoker.core.messages import LinkDown, LinkUp, Message, Publish
+from stoker.core.messages import LinkDown, LinkUp, Message, Notice, Publish
 from stoker.link import backoff
+from stoker.link.link import MOST_REFUSED
+from stoker.link.wellformed import is_topic
 
 
 def test_states_are_retained_and_nothing_else_is(broker: Mosquitto, link: MakeLink, observer: MakeObserver) -> None:
@@ -124,3 +128,32 @@ def test_a_link_that_fails_by_itself_says_so_and_goes_on_trying(
     for tries in (1, 2):
         assert heard.next(LinkDown) == LinkDown("internal-error", "RuntimeError: the clock is gone", tries)
     assert "Traceback" in caplog.text
+
+
+def test_where_others_want_their_answers_takes_no_memory() -> None:
+    topics = [f"{number}/" + "\N{FIRE}" * 15_000 for number in range(200)]
+    tracemalloc.start()
+    assert all(is_topic(topic[:-1]) for topic in topics)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 1_000_000, "each of them alone has 60 kB"
+
+
+def test_answers_that_the_broker_refuses_are_told_of_a_hundred_times(
+    mosquitto: MakeBroker, link: MakeLink, observer: MakeObserver, tmp_path: Path
+) -> None:
+    rights = tmp_path / "rights"
+    rights.write_text("topic read #\ntopic write said\n")
+    broker = mosquitto(users=None, lines=[f"acl_file {rights}"]).start()
+    others = observer(broker, "said")
+    line, heard = link(broker.settings())
+    heard.next(LinkUp)
+    for number in range(150):
+        line.publish(Publish(f"answers/{number}", b"{}", "answer"))
+    heard.notice("publish-refused")
+    line.publish(Publish("said", b"{}", "event"))
+    others.wait("said", b"{}")
+    broker.kill()
+    heard.next(LinkDown)
+    told = [event for event in heard.all if isinstance(event, Notice) and event.reason == "publish-refused"]
+    assert len(told) == MOST_REFUSED

@@ -164,7 +164,7 @@ def test_a_runaway_is_found_however_often_it_is_restarted(minutes: int, end: End
     assert found.after < 24 * HOUR
 
 
-@pytest.mark.parametrize("minutes", [30, 50, 210])
+@pytest.mark.parametrize("minutes", [50, 210])
 def test_a_heater_that_is_only_too_weak_keeps_its_heat_however_often_it_is_restarted(minutes: int) -> None:
     """It hardly holds the room in this cold: it is put to the test, and passes."""
     details: dict[str, Any] = {"target": 20.0, "max_on": 0.0}

@@ -65,7 +65,7 @@ OUTSIDE_STALE = 7200.0  # seconds; weather changes slowly
 PRESENCE_LAG = 0.1  # of expire_after; what is remembered of people is at most so old, and an SD card is spared
 SAME = ("event", "zone", "thermometer", "heater", "person", "topic", "reason")
 """Events with the same of these are the same event again."""
-STATE_EVERY = 1.0  # seconds at least between two of `state`, all of whose parts are said at once on their own topics
+STATE_EVERY = 0.1  # seconds at least between two of `state`: nobody's hands are so quick, but a flood of orders is
 LINK_DOWN_REPEAT = 3600.0  # seconds; while the broker is away the log says so again at most this often
 
 

@@ -40,6 +40,7 @@ FOR_NOW = frozenset({0x80, 0x97})  # of a PUBACK: an unspecified error, a quota;
 FILTERS_AT_ONCE = 8  # in one SUBSCRIBE; AWS IoT Core hangs up on more
 STAND_WITHIN = 30.0  # seconds that we are not online, because the broker refuses a subscription
 ACKNOWLEDGED_WITHIN = 30.0  # seconds, or a keepalive if that is shorter
+MOST_REFUSED = 100  # topics that are told of; where answers go, each may be another
 PAST_PAUSE = 1.0  # seconds between two messages of the past, which live ones always overtake
 PAST_REFUSED_PAUSE = 60.0  # seconds until a message of the past that the broker refused is tried again
 GOODBYE_SHARE = 0.8  # of the time that `close` allows goes to what is still to be said, the rest to DISCONNECT
@@ -548,7 +549,7 @@ class Link:
         if publish.kind != "backlog" or reason != "publish-refused":  # the past that the broker refuses waits
             with self._lock:
                 self._outbox.refused(publish, for_now)
-        if publish.topic not in self._refused_topics:
+        if publish.topic not in self._refused_topics and len(self._refused_topics) < MOST_REFUSED:
             self._refused_topics.add(publish.topic)
             self._tell(Notice(reason, f"the {publish.kind} on topic {publish.topic[:100]!r} was not said: {why}"))
 
