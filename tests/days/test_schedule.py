@@ -286,17 +286,17 @@ def test_a_schedule_over_mqtt_is_validated_kept_and_said() -> None:
 
 @pytest.mark.parametrize("lowest", [5.0, 3.0])
 def test_mode_off_is_never_warmer_than_the_lowest_target(lowest: float) -> None:
-    def coldest_week(**zone: Any) -> SimulatedHouse:
+    def cold_days(**zone: Any) -> SimulatedHouse:
         made = SimulatedHouse(room=Room(start=6.0, outside=-5.0, noise=0.0), target=lowest, target_min=0.0, **zone)
         made.connect()
-        made.run(7 * DAY)
+        made.run(4 * DAY)
         return made
 
-    off, heat = coldest_week(mode="off"), coldest_week(mode="heat")
+    off, heat = cold_days(mode="off"), cold_days(mode="heat")
     mean_off, mean_heat = (
         sum(celsius for _, celsius in made.temperatures) / len(made.temperatures) for made in (off, heat)
     )
-    assert off.seconds_on() > DAY
+    assert off.seconds_on() > DAY / 2
     assert mean_off <= mean_heat + 0.01
 
 
