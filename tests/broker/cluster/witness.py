@@ -1,5 +1,6 @@
 """Who looks on at a node of a cluster: an observer that speaks MQTT 3.1.1 and asks again where the node refuses."""
 
+import socket
 import ssl
 import threading
 import time
@@ -35,8 +36,20 @@ class Witness(Observer):
             super()._on_subscribe(client, data, packet, codes, properties)
 
 
+def listens(node: "Node") -> bool:
+    """Whether somebody takes TCP there. Where nobody does, TCP may happen to connect a socket with itself."""
+    try:
+        with socket.create_connection((node.host, node.port)) as sock:
+            return bool(sock.getsockname() != sock.getpeername())
+    except OSError:
+        return False
+
+
 def serves(node: "Node") -> bool:
     """Whether a client of this node can log in, subscribe and publish now. Else it takes a moment to say so."""
+    if not listens(node):
+        time.sleep(PAUSE)
+        return False
     done = threading.Event()
     client = paho.Client(
         CallbackAPIVersion.VERSION2, f"probe-{node.name}", protocol=paho.MQTTv311, reconnect_on_failure=False
