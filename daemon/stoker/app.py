@@ -64,7 +64,7 @@ class App:
             with contextlib.ExitStack() as stack:
                 stop = self._assemble(stack).run()
                 self._systemd.stopping()
-        except Exception:
+        except (Exception, SystemExit):  # a library's, too, must not look like an end in order
             log.exception("a part of stoker failed; every heater was switched off")
             return 1
         (log.error if stop.failed else log.info)("stopped: %s", stop.why)

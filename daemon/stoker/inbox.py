@@ -33,15 +33,17 @@ def monotonic() -> float:
 class Guest(Protocol):
     """Who works in this thread, step by step, and never waits."""
 
-    stirred: bool  # there is something to do at once
-    waits: Wait | None  # for what; None after the end
+    @property
+    def waits(self) -> Wait | None:
+        """For what: till a time that is over, where there is something to do at once. None after the end."""
+        ...
 
     def begin(self, wake: Callable[[], None]) -> None:
-        """The first step. `wake` has `stirred` looked at, from any thread."""
+        """The first step. `wake` has `waits` looked at again, from any thread."""
         ...
 
     def go_on(self, events: int | None = 0) -> None:
-        """The next one, since these events came, its time has come, or it is stirred."""
+        """The next one, since these events came or its time has come."""
         ...
 
     def leave(self, timeout: float) -> None:
@@ -120,10 +122,8 @@ class Inbox(Generic[Event]):
             return
         guest = self._guests[0]
         waits = guest.waits or Wait(0.0)
-        # A stirred guest is told what came, too: before it judges who is late, it must have read.
-        due = 0.0 if guest.stirred else min(until, waits.until)
-        events = self._waker.sleep(Wait(due, waits.sock, waits.events))
-        if events or guest.stirred or time.monotonic() >= waits.until:
+        events = self._waker.sleep(waits._replace(until=min(until, waits.until)))
+        if events or time.monotonic() >= (guest.waits or waits).until:
             guest.go_on(events)
             self._part()
 

@@ -45,7 +45,7 @@ class Out(Protocol):
         ...
 
     def hangs(self, now: float) -> bool:
-        """Whether nothing moves there any more. Asked after each pass, with the monotonic time."""
+        """Whether only a fresh process can help there. Asked after each pass, with the monotonic time."""
         ...
 
     def figures(self, new_period: bool = False) -> LinkFigures:

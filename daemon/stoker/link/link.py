@@ -43,7 +43,7 @@ ACKNOWLEDGED_WITHIN = 30.0  # seconds, or a keepalive if that is shorter
 MOST_REFUSED = 100  # topics that are told of; where answers go, each may be another
 PAST_PAUSE = 1.0  # seconds between two messages of the past, which live ones always overtake
 PAST_REFUSED_PAUSE = 60.0  # seconds until a message of the past that the broker refused is tried again
-GOODBYE_SHARE = 0.8  # of the time that `close` allows goes to what is still to be said, the rest to DISCONNECT
+GOODBYE_SHARE = 0.8  # of the time that `leave` allows goes to what is still to be said, the rest to DISCONNECT
 
 OTHER_VERSION = frozenset({"protocol", "closed-early"})
 """Failures after which the other version of MQTT is tried at once."""
@@ -99,8 +99,8 @@ class Link:
         self._counters = counters or Counters()
         self._outbox = Outbox(backlog.keep if backlog else forget, self._counters.dropped)
         self._wanted = tuple(dict.fromkeys(subscriptions))
-        self.stirred = False  # it has something to do, whatever it waits for
-        self.waits: Wait | None = None  # for what; None before the beginning and after the end
+        self._stirred = False  # it has something to do, whatever it waits for
+        self._waits: Wait | None = None  # for what; None before the beginning and after the end
         self.all_said = False  # at the end, and acknowledged
         self._wake: Callable[[], None] = nobody
         self._steps = self._run()
@@ -124,16 +124,24 @@ class Link:
 
     # --- for who attends to it ----------------------------------------------------------------------------------------
 
+    @property
+    def waits(self) -> Wait | None:
+        """For what; None before the beginning and after the end.
+
+        What came is looked for also where it is stirred: before it judges who is late, it must have read.
+        """
+        return self._waits._replace(until=0.0) if self._waits and self._stirred else self._waits
+
     def begin(self, wake: Callable[[], None]) -> None:
-        """Begin to connect. `wake`, from any thread, makes whoever attends look whether it is `stirred`."""
+        """Begin to connect. `wake`, from any thread, makes whoever attends look what it `waits` for now."""
         self._wake = wake
         self.go_on(None)
 
     def go_on(self, events: int | None = 0) -> None:
-        """Do what is to be done now: its time has come, it is stirred, or its socket is ready for these events."""
-        self.stirred = False
+        """Do what is to be done now: its time has come, or its socket is ready for these events."""
+        self._stirred = False
         try:
-            self.waits = self._steps.send(events)  # type: ignore[arg-type]  # the first is None
+            self._waits = self._steps.send(events)  # type: ignore[arg-type]  # the first is None
         except StopIteration:
             self.abandon()
 
@@ -148,7 +156,7 @@ class Link:
     def abandon(self) -> None:
         """Its time is over. What is left is past."""
         self._steps.close()
-        self.waits = None
+        self._waits = None
         self._give_up_saying()
 
     def _give_up_saying(self) -> None:
@@ -165,8 +173,8 @@ class Link:
     def _alone(self) -> None:
         with contextlib.closing(Waker()) as waker:
             self.begin(waker.set)
-            while self.waits:
-                self.go_on(waker.sleep(self.waits._replace(until=0.0) if self.stirred else self.waits))
+            while waits := self.waits:
+                self.go_on(waker.sleep(waits))
 
     def close(self, timeout: float) -> bool:
         """Leave, and wait for it. Whether the broker has acknowledged all that was left."""
@@ -210,7 +218,7 @@ class Link:
         return now - self._stuck_since >= HANGING_ENDS
 
     def _stir(self) -> None:
-        self.stirred = True
+        self._stirred = True
         self._wake()
 
     # --- step by step -------------------------------------------------------------------------------------------------

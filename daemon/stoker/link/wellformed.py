@@ -3,27 +3,17 @@
 from functools import lru_cache
 
 TOPIC_BYTES = 65535
-ASKED_AGAIN = 1024  # topics; ours are looked at with each publication and with each SUBSCRIBE
-SHORT = 100  # letters; others choose where they are answered, so longer ones are not kept
+ASKED_AGAIN = 1024  # filters, our own: all that are missing are looked at with each SUBSCRIBE
 
 
 def is_topic(topic: str) -> bool:
     """Whether something may be published there."""
-    return (_is_topic if len(topic) <= SHORT else _is_topic.__wrapped__)(topic)
-
-
-def is_filter(text: str) -> bool:
-    """Whether one may subscribe to it: `+` and `#` stand alone in their level, `#` in the last."""
-    return (_is_filter if len(text) <= SHORT else _is_filter.__wrapped__)(text)
-
-
-@lru_cache(ASKED_AGAIN)
-def _is_topic(topic: str) -> bool:
     return _is_text(topic) and not set(topic) & {"+", "#"}
 
 
 @lru_cache(ASKED_AGAIN)
-def _is_filter(text: str) -> bool:
+def is_filter(text: str) -> bool:
+    """Whether one may subscribe to it: `+` and `#` stand alone in their level, `#` in the last."""
     *before, last = text.split("/")
     return _is_text(text) and all(_is_level(level) for level in before) and (last == "#" or _is_level(last))
 
