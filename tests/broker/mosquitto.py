@@ -66,7 +66,8 @@ class Authority:
 class Mosquitto:
     """A broker in `directory`. `authority` None: no TLS; `users` None: nobody has to log in.
 
-    `lines` are added to its configuration. `websockets`: that is what it speaks at its port.
+    `lines` are added to its configuration. `rights`: what whom it lets do, as in its acl_file; empty: everything.
+    `websockets`: that is what it speaks at its port.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Mosquitto:
         certificate: tuple[Path, Path] | None = None,
         users: Mapping[str, str] | None = USERS,
         lines: Sequence[str] = (),
+        rights: str = "",
         websockets: bool = False,
     ) -> None:
         self._program = program("mosquitto")
@@ -89,6 +91,9 @@ class Mosquitto:
         self._certificate = certificate
         self._log = self.directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
+        if rights:
+            (self.directory / "rights").write_text(rights)
+            lines = [*lines, f"acl_file {self.directory / 'rights'}"]
         self._write_configuration([*lines, "protocol websockets"] if websockets else lines)
 
     # --- its life -----------------------------------------------------------------------------------------------------

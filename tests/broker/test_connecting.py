@@ -226,7 +226,7 @@ def test_sleeps_while_there_is_nothing_to_do(broker: Mosquitto, link: MakeLink) 
 
 
 def wake_ups() -> int:
-    """How often the link's thread went to sleep so far."""
+    """How often the link's thread, which these stories give it, went to sleep so far."""
     (thread,) = (thread for thread in threading.enumerate() if thread.name == "link")
     status = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
     (line,) = (line for line in status.splitlines() if line.startswith("voluntary_ctxt_switches"))

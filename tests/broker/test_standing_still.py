@@ -107,6 +107,15 @@ def test_an_end_does_not_wait_for_a_name_server(resolver: Resolver) -> None:
     assert time.monotonic() - begin < 1
 
 
+def test_a_link_that_dies_takes_the_program_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(_line: Link) -> None:
+        raise SystemExit  # what no bug of ours is, and what nobody catches by the way
+
+    monkeypatch.setattr(Link, "_try", die)
+    with pytest.raises(SystemExit):
+        Inbox[Heard]().attend(Link(plain(9), lambda _: None, client_id="shed", subscriptions=[]))
+
+
 # --- our own standing still -------------------------------------------------------------------------------------------
 
 

@@ -69,12 +69,8 @@ def test_somebody_elses_authority(
     assert found[f"way to {broker.host}:{broker.port}"].verdict is Verdict.BAD
 
 
-def test_a_broker_that_lets_us_listen_only(
-    daemon: MakeDaemon, mosquitto: MakeBroker, authority: Authority, tmp_path: Path
-) -> None:
-    rights = tmp_path / "rights"
-    rights.write_text("user shed\ntopic read #\n")
-    broker = mosquitto(authority=authority, lines=[f"acl_file {rights}"]).start()
+def test_a_broker_that_lets_us_listen_only(daemon: MakeDaemon, mosquitto: MakeBroker, authority: Authority) -> None:
+    broker = mosquitto(authority=authority, rights="user shed\ntopic read #\n").start()
     found = findings(written(daemon, mqtt(broker) + ROOM))
     assert found["login"].verdict is Verdict.GOOD
     assert found["round trip"].verdict is Verdict.DOUBTFUL

@@ -138,14 +138,19 @@ def test_not_even_an_order_by_hand_stays_longer() -> None:
     assert max(spans) == HOUR
 
 
-def cold_chamber(before: SimulatedHouse | None = None, away: float = 5.0, **details: Any) -> SimulatedHouse:
+def cold_chamber(
+    before: SimulatedHouse | None = None,
+    away: float = 5.0,
+    kind: type[SimulatedHouse] = SimulatedHouse,
+    **details: Any,
+) -> SimulatedHouse:
     """A heater that never gets there and may be on for six hours. `before`: the run that ended `away` seconds ago."""
     known: dict[str, Any] = {}
     if before:
         known = {"remembered": before.memory, "room": before.room, "begin": before.time + away}
     room = Room(start=15.0, outside=-10.0, power=700.0)
     details = {"max_on": 6 * HOUR, "runaway_after": 0.0, "target": 25.0, **details}
-    house = SimulatedHouse(**{"room": room, **known, **details})
+    house = kind(**{"room": room, **known, **details})
     house.connect()
     return house
 
@@ -158,15 +163,25 @@ def crash(house: SimulatedHouse) -> None:
 @pytest.mark.parametrize("minutes", [11, 50, 210])
 def test_a_stretch_goes_on_over_restarts(minutes: int, end: Callable[[SimulatedHouse], None]) -> None:
     """A flaky supply, a nightly update: five seconds off are no rest."""
-    house, on, began = cold_chamber(), 0.0, 0.0
+    assert 5.5 * HOUR < stretch(6 * HOUR, lasts=60.0 * minutes, end=end) <= 6 * HOUR
+
+
+def stretch(
+    most: float, *, lasts: float, end: Callable[[SimulatedHouse], None] = crash, away: float = 5.0, **details: Any
+) -> float:
+    """How long the heater was on until max-on, over runs of `lasts` seconds: at no moment longer than `most`."""
+    details |= {"max_on": most}
+    house, on = cold_chamber(**details), 0.0
+    began = house.time
     while house.reason != "max-on":
-        if house.time - began >= 60.0 * minutes:
+        if house.time - began >= lasts:
             end(house)
             on += house.seconds_on()
-            house, began = cold_chamber(house), house.time
+            house = cold_chamber(house, away, **details)
+            began = house.time
         house.run(10.0)
-
-    assert 5.5 * HOUR < on + house.seconds_on() <= 6 * HOUR
+        assert on + house.seconds_on() <= most
+    return on + house.seconds_on()
 
 
 class WithoutNetwork(SimulatedHouse):
@@ -180,16 +195,7 @@ class WithoutNetwork(SimulatedHouse):
 
 @pytest.mark.parametrize("minutes", [15, 50, 120])
 def test_a_stretch_goes_on_over_power_cuts_although_no_clock_tells_how_long_it_was(minutes: int) -> None:
-    details: dict[str, Any] = {"max_on": 6 * HOUR, "runaway_after": 0.0, "target": 25.0}
-    house = WithoutNetwork(room=Room(start=15.0, outside=-10.0, power=700.0), **details)
-    on, began = 0.0, house.time
-    while house.reason != "max-on":
-        if house.time - began >= 60.0 * minutes:
-            on += house.seconds_on()
-            house = WithoutNetwork(room=house.room, remembered=house.memory, begin=house.time + 40.0, **details)
-            began = house.time
-        house.run(10.0)
-        assert on + house.seconds_on() <= 6 * HOUR
+    stretch(6 * HOUR, lasts=60.0 * minutes, away=40.0, kind=WithoutNetwork)
 
 
 class Slow(SimulatedHouse):
@@ -205,16 +211,7 @@ class Slow(SimulatedHouse):
 
 def test_a_stretch_goes_on_over_deaths_between_two_readings() -> None:
     """Whoever reads every half hour still has to say every quarter of an hour that the relay is on."""
-    details: dict[str, Any] = {"max_on": 2 * HOUR, "interval": 1800.0, "runaway_after": 0.0, "target": 25.0}
-    house = Slow(room=Room(start=15.0, outside=-10.0, power=700.0), **details)
-    on, began = 0.0, house.time
-    while house.reason != "max-on":
-        if house.time - began >= 1790.0:
-            on += house.seconds_on()
-            house = Slow(room=house.room, remembered=house.memory, begin=house.time + 5.0, **details)
-            began = house.time
-        house.run(10.0)
-        assert on + house.seconds_on() <= 2 * HOUR
+    stretch(2 * HOUR, lasts=1790.0, kind=Slow, interval=1800.0)
 
 
 def test_a_rest_goes_on_over_restarts_and_is_no_longer_for_them() -> None:

@@ -40,4 +40,5 @@ def test_every_node_is_killed(cluster: Cluster, daemon: MakeDaemon, witness: Mak
 
 
 def test_no_reading_is_lost_with_a_node(cluster: Cluster, link: MakeLink, witness: MakeWitness, tmp_path: Path) -> None:
-    stories.no_reading_is_lost(cluster, link, witness, tmp_path, Node.kill)
+    # A busy NATS may not deliver to one of its listeners what it has acknowledged and delivered to another.
+    stories.no_reading_is_lost(cluster, link, witness, tmp_path, Node.kill, heard_by=any)
